@@ -1,0 +1,27 @@
+# Few verbs, each the same as in CI. The work is in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help demo down clean-demo dev test check bench-deploy
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: ## install what is missing, build, start everything, deploy two applications from Git
+	@scripts/demo
+
+down: ## stop all of it; data stays
+	@scripts/down
+
+clean-demo: ## stop all of it and remove it
+	@scripts/clean-demo
+
+dev: ## the server from the sources in the foreground, with the demo's proxy and data
+	@scripts/dev
+
+test: ## set up what the tests need and run them all
+	@scripts/test
+
+check: ## format, lints, scripts
+	@scripts/check
+
+bench-deploy: ## seconds of a deployment beside the bare tools in sequence
+	@scripts/bench-deploy

@@ -1,0 +1,59 @@
+//! Whether the platform lives, and whether it can work.
+
+use std::time::{Duration, Instant};
+
+use axum::{Json, extract::State, http::StatusCode};
+
+use crate::{
+    Api, READINESS_KEPT,
+    wire::{Dependency, Readiness},
+};
+
+/// How long a counterpart has to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The process lives.
+#[utoipa::path(get, path = "/health", operation_id = "show_health", tag = "health", responses((status = 200)))]
+pub(crate) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+async fn ask<E: std::fmt::Display>(name: &str, mend: &str, answer: impl Future<Output = Result<String, E>>) -> Dependency {
+    let (ready, detail) = match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(version)) => (true, version),
+        Ok(Err(error)) => (false, format!("{error}. {mend}")),
+        Err(_) => (false, format!("It does not answer within {} s. {mend}", PATIENCE.as_secs())),
+    };
+    Dependency { name: name.to_owned(), ready, detail }
+}
+
+/// Every dependency by name. Needs no token, and so says nothing that a stranger may not know.
+#[utoipa::path(get, path = "/health/ready", operation_id = "show_readiness", tag = "health",
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
+pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
+    let mut kept = api.readiness.lock().await;
+    let readiness = match kept.as_ref() {
+        Some((at, readiness)) if at.elapsed() < READINESS_KEPT => readiness.clone(),
+        _ => {
+            let fresh = look(&api).await;
+            *kept = Some((Instant::now(), fresh.clone()));
+            fresh
+        }
+    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness))
+}
+
+async fn look(api: &Api) -> Readiness {
+    let world = api.engine.world();
+    let database = async { world.store.ping().await.map(|()| "SQLite".to_owned()) };
+    let (database, engine, builder, images, proxy) = futures_util::join!(
+        ask("database", "Check DATABASE_URL and the disk.", database),
+        ask("engine", "Start Docker Engine, or set DOCKER_HOST.", world.infrastructure.version()),
+        ask("builder", "Start Docker Engine, or the buildkitd of BUILDKIT_HOST.", world.builder.version()),
+        ask("images", "Start Docker Engine, or the registry of REGISTRY_URL.", world.images.version()),
+        ask("proxy", "Start the proxy, or set PROXY_ADMIN_URL.", world.router.version()),
+    );
+    let dependencies = vec![database, engine, builder, images, proxy];
+    Readiness { ready: dependencies.iter().all(|dependency| dependency.ready), dependencies }
+}

@@ -1,0 +1,443 @@
+//! What travels: the bodies of requests and answers. The command line reads and writes the same types.
+
+use domain::{
+    DeploymentId, JobId, OrganizationId, ProjectId, Reason, ServiceId,
+    deployment::{DeploymentStatus, Phase, Trigger},
+    environment::VariableKind,
+    logs::LogLevel,
+    names::{Commit, Slug, VariableKey},
+    ports::{builder::BuildStep, image::StoredImage, infrastructure::InstanceStatus},
+    service::{ServiceSettings, ServiceStatus},
+    source::Source,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A page of a list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// In order.
+    pub items: Vec<T>,
+    /// Give it as `cursor` to read on; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_cursor: Option<String>,
+}
+
+/// A problem (RFC 9457), as `application/problem+json`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Where the code is explained.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// A short name.
+    pub title: String,
+    /// Stable, for programs.
+    pub code: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// What is wrong with which field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// The request, as the log knows it.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field, with dots.
+    pub field: String,
+    /// The rule that it breaks.
+    pub message: String,
+}
+
+/// A project.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name; unique in the organization.
+    pub name: Slug,
+    /// Grows with each change.
+    pub version: i64,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+}
+
+/// A project and what is in it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProjectDetail {
+    /// The project.
+    #[serde(flatten)]
+    pub project: Project,
+    /// Its services.
+    pub services: Vec<Service>,
+}
+
+/// Asks for a project.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProject {
+    /// Its name.
+    pub name: Slug,
+}
+
+/// Renames a project.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateProject {
+    /// Its new name.
+    pub name: Slug,
+}
+
+/// A service.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its name; unique in the project.
+    pub name: Slug,
+    /// Its generated host name.
+    pub host: String,
+    /// Where it answers.
+    pub url: String,
+    /// What it is doing.
+    pub status: ServiceStatus,
+    /// Why it is not live, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Where it comes from.
+    pub source: Source,
+    /// How it is built and run.
+    pub settings: ServiceSettings,
+    /// The deployment that serves, or would if it were not stopped.
+    pub current_deployment_id: Option<DeploymentId>,
+    /// The newest deployment, whatever became of it.
+    pub latest_deployment: Option<DeploymentSummary>,
+    /// The public half of the key with which it reads a repository by SSH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy_key: Option<String>,
+    /// Grows with each change; send it as `If-Match`.
+    pub version: i64,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+}
+
+/// Asks for a service.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateService {
+    /// Its name.
+    pub name: Slug,
+    /// Where it comes from.
+    pub source: Source,
+    /// How it is built and run; what is left out is the default.
+    #[serde(default)]
+    pub settings: ServiceSettings,
+}
+
+/// Changes a service; what is left out stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateService {
+    /// Its new name. The host name stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Slug>,
+    /// Its new source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Its new settings, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ServiceSettings>,
+}
+
+/// Asks for a deployment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deploy {
+    /// The exact commit; the newest of the source's branch when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+    /// Take the image of this deployment with the settings and variables of now: no build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_of: Option<DeploymentId>,
+    /// Build everything anew.
+    pub no_cache: bool,
+    /// Cancel the deployment that is under way instead of waiting for it.
+    pub replace_running: bool,
+}
+
+/// A deployment in a list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeploymentSummary {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its service.
+    pub service_id: ServiceId,
+    /// The service's first deployment is 1.
+    pub number: i64,
+    /// How far it is.
+    pub status: DeploymentStatus,
+    /// It is the one that serves.
+    pub current: bool,
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// The commit that was deployed.
+    pub commit: Option<String>,
+    /// The first line of its message.
+    pub commit_message: Option<String>,
+    /// Its author.
+    pub commit_author: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Someone asked to cancel it.
+    pub cancel_requested: bool,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// RFC 3339, UTC; absent while it is under way.
+    pub finished_at: Option<String>,
+}
+
+/// A deployment.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Deployment {
+    /// What lists show.
+    #[serde(flatten)]
+    pub summary: DeploymentSummary,
+    /// Where the service answers.
+    pub url: String,
+    /// The phases, in order.
+    pub phases: Vec<PhaseRecord>,
+    /// The steps of its build.
+    pub steps: Vec<BuildStep>,
+    /// What was detected, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<serde_json::Value>,
+    /// What runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<StoredImage>,
+    /// The settings that it was made with.
+    pub settings: ServiceSettings,
+    /// The variables that it was made with; secrets without their value.
+    pub environment: Vec<Variable>,
+}
+
+/// A phase of a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PhaseRecord {
+    /// Which.
+    pub phase: Phase,
+    /// `running`, `done`, `failed`, `cancelled`.
+    pub status: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// How long it took; absent while it runs.
+    pub seconds: Option<f64>,
+    /// How long it may take.
+    pub deadline_seconds: u32,
+}
+
+/// A variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Variable {
+    /// Its name.
+    pub key: VariableKey,
+    /// Who may read its value again.
+    pub kind: VariableKind,
+    /// Its value; absent for a secret.
+    pub value: Option<String>,
+}
+
+/// Sets a variable.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetVariable {
+    /// Its name.
+    pub key: VariableKey,
+    /// Its value, every byte of it.
+    pub value: String,
+    /// Who may read it again.
+    #[serde(default)]
+    pub kind: VariableKind,
+}
+
+/// Changes the value of a variable.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateVariable {
+    /// Its new value.
+    pub value: String,
+    /// Who may read it again; as before when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<VariableKind>,
+}
+
+/// Changes many variables, all or none.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BulkVariables {
+    /// Set or replaced.
+    pub set: Vec<SetVariable>,
+    /// Removed.
+    pub remove: Vec<VariableKey>,
+}
+
+/// Reads variables from `.env` text, all or none.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportVariables {
+    /// The text.
+    pub text: String,
+    /// What they become.
+    #[serde(default)]
+    pub kind: VariableKind,
+}
+
+/// The variables of a service.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Variables {
+    /// By name.
+    pub items: Vec<Variable>,
+}
+
+/// What would change with the next deployment.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Pending {
+    /// Whether anything would.
+    pub pending: bool,
+    /// Variables that would change.
+    pub variables: Vec<PendingVariable>,
+    /// Settings that would change, by name.
+    pub settings: Vec<String>,
+}
+
+/// A variable that would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PendingVariable {
+    /// Its name.
+    pub key: VariableKey,
+    /// `added`, `changed` or `removed`.
+    pub change: String,
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    /// Its place, from 1, without gaps.
+    pub sequence: i64,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// The phase, for the lines of a deployment; `run` for a running service.
+    pub phase: String,
+    /// How serious.
+    pub level: LogLevel,
+    /// The build step or instance that wrote it; may be empty.
+    pub origin: String,
+    /// The line.
+    pub message: String,
+}
+
+/// A page of a log.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LogPage {
+    /// In order.
+    pub items: Vec<LogLine>,
+    /// Give it as `after` to read on, now or when more is written.
+    pub next_after: i64,
+    /// Whether more is there already.
+    pub more: bool,
+}
+
+/// A message of a live log (WebSocket, JSON text).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LogMessage {
+    /// More lines.
+    Lines {
+        /// In order; the first follows the last one sent.
+        items: Vec<LogLine>,
+    },
+    /// Nothing more will come: the deployment is over.
+    End {
+        /// How it ended.
+        status: DeploymentStatus,
+    },
+}
+
+/// A running or ended instance.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// The deployment that it belongs to.
+    pub deployment_id: Option<DeploymentId>,
+    /// From 1.
+    pub replica: u16,
+    /// How it is.
+    pub status: InstanceStatus,
+    /// Where it is reached from the platform's machine.
+    pub address: Option<String>,
+    /// RFC 3339, UTC.
+    pub started_at: Option<String>,
+    /// How often it was started again by itself.
+    pub restarts: u32,
+}
+
+/// A unit of background work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// `deploy`, `stop-service`, `start-service`, `restart-service`, `remove-service`, `remove-project`.
+    pub name: String,
+    /// `waiting`, `running`, `done`, `failed`.
+    pub status: String,
+    /// What it works on.
+    pub subject: String,
+    /// How often it was taken.
+    pub attempt: i64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// RFC 3339, UTC.
+    pub finished_at: Option<String>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Me {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Its name.
+    pub organization: String,
+    /// The token's name.
+    pub token: String,
+}
+
+/// How one dependency is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Dependency {
+    /// `database`, `engine`, `builder`, `images`, `proxy`.
+    pub name: String,
+    /// Whether it answers.
+    pub ready: bool,
+    /// Its version, or what is wrong and how to mend it.
+    pub detail: String,
+}
+
+/// Whether the platform can work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// All dependencies answer.
+    pub ready: bool,
+    /// Each by name.
+    pub dependencies: Vec<Dependency>,
+}

@@ -1,0 +1,207 @@
+//! What BuildKit says of a failure, told as one that a person can act on.
+
+use domain::{logs::clean_line, ports::builder::BuildError};
+use tonic::{Code, Status};
+
+use super::{
+    BuildLimits,
+    mask::Mask,
+    progress::{FailedStep, shorten},
+};
+
+/// The longest message that is handed on.
+const MESSAGE_BYTES: usize = 2 * 1024;
+
+/// What is known of a build when it fails.
+pub(super) struct Circumstances<'a> {
+    /// The step that failed.
+    pub(super) step: Option<FailedStep>,
+    /// Whether the image was on its way to its registry.
+    pub(super) pushing: bool,
+    /// The frontend that the Dockerfile asked for and did not get.
+    pub(super) syntax: Option<&'a str>,
+    /// Keeps secrets out.
+    pub(super) mask: &'a Mask,
+    /// What steps may use.
+    pub(super) limits: BuildLimits,
+}
+
+/// The builder is not there, or no longer.
+pub(super) fn unreachable(cause: impl Into<domain::ports::Cause>) -> BuildError {
+    BuildError::Unreachable(cause.into())
+}
+
+/// Tells what a failed solve means.
+pub(super) fn explain(status: &Status, circumstances: Circumstances<'_>) -> BuildError {
+    if is_lost(status) {
+        return unreachable(status.clone());
+    }
+    let message = readable(status.message(), circumstances.mask);
+    if let Some(step) = &circumstances.step {
+        let said = readable(&step.error, circumstances.mask);
+        if let Some(code) = exit_code(&said).or_else(|| exit_code(&message)) {
+            return BuildError::Failed {
+                step: step.name.clone(),
+                message: exited(code, circumstances.limits),
+                exit_code: Some(code),
+                tail: step.tail.clone(),
+            };
+        }
+        if let Some(image) = wanted_image(&step.name) {
+            return BuildError::BaseImage { image, message: said };
+        }
+    }
+    if circumstances.pushing || message.contains("failed to push") {
+        return BuildError::Push(message);
+    }
+    if let Some(image) = image_in(&message) {
+        return BuildError::BaseImage { image, message };
+    }
+    match circumstances.step {
+        Some(step) if !is_invalid(&message) => BuildError::Failed {
+            message: shown(&readable(&step.error, circumstances.mask)),
+            step: step.name,
+            exit_code: None,
+            tail: step.tail,
+        },
+        _ => BuildError::Invalid(match circumstances.syntax {
+            Some(syntax) => format!(
+                "{} (the Dockerfile asks for `{syntax}`; the builder's own frontend read it, which may be older)",
+                shown(&message)
+            ),
+            None => shown(&message),
+        }),
+    }
+}
+
+/// Whether the connection failed, and not the build.
+fn is_lost(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+        || matches!(status.code(), Code::Unavailable | Code::Cancelled)
+        || status.message().contains("no active session")
+        || status.message().contains("error reading from server: EOF")
+}
+
+/// Without secrets, on one line, without the words that BuildKit puts before every message.
+fn readable(message: &str, mask: &Mask) -> String {
+    let hidden = mask.hide(message);
+    let line = hidden
+        .split('\n')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut text = clean_line(&line);
+    for prefix in [
+        "rpc error: code = Unknown desc = ",
+        "failed to solve: ",
+        "failed to solve with frontend dockerfile.v0: ",
+        "failed to solve with frontend gateway.v0: ",
+        "failed to build LLB: ",
+    ] {
+        while let Some(rest) = text.strip_prefix(prefix) {
+            text = rest.to_owned();
+        }
+    }
+    shorten(&mut text, MESSAGE_BYTES);
+    text
+}
+
+/// Known messages in words of their own.
+fn shown(message: &str) -> String {
+    if let Some(path) = missing_path(message) {
+        return format!("`{path}` is not among the application's files, or is excluded by .dockerignore");
+    }
+    message.to_owned()
+}
+
+/// The path that a `COPY` did not find.
+fn missing_path(message: &str) -> Option<String> {
+    // Newer: `failed to compute cache key: "/x" not found: not found`, `failed to calculate checksum of ref …: "/x": not
+    // found`.
+    if (message.contains("cache key") || message.contains("calculate checksum"))
+        && message.contains("not found")
+        && let Some((_, rest)) = message.split_once('"')
+        && let Some((path, _)) = rest.split_once('"')
+    {
+        return Some(path.to_owned());
+    }
+    // Older: `lstat /…/buildkit-mount123/x: no such file or directory`.
+    let (before, _) = message.split_once(": no such file or directory")?;
+    let (_, path) = before.rsplit_once("buildkit-mount")?;
+    Some(
+        path.trim_start_matches(|character: char| character.is_ascii_digit())
+            .to_owned(),
+    )
+}
+
+/// The number after the last `exit code: `.
+fn exit_code(message: &str) -> Option<i32> {
+    let (_, after) = message.rsplit_once("exit code: ")?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+fn exited(code: i32, limits: BuildLimits) -> String {
+    match code {
+        137 if limits.memory_mb > 0 => format!(
+            "its process was killed (exit code 137), probably because it needed more memory than the {} MB that builds \
+             may use",
+            limits.memory_mb
+        ),
+        137 => "its process was killed (exit code 137), probably for want of memory".to_owned(),
+        _ => format!("its process ended with exit code {code}"),
+    }
+}
+
+/// The image that a step is about.
+fn wanted_image(step: &str) -> Option<String> {
+    for prefix in ["[internal] load metadata for ", "resolve image config for "] {
+        if let Some(image) = step.strip_prefix(prefix) {
+            return Some(short(image.split_whitespace().next_back().unwrap_or(image)));
+        }
+    }
+    let (_, from) = step.strip_prefix('[')?.split_once("] FROM ")?;
+    Some(short(from.split_whitespace().next()?))
+}
+
+/// The image in a message that has no step.
+fn image_in(message: &str) -> Option<String> {
+    for (prefix, end) in [
+        ("failed to resolve source metadata for ", ": "),
+        ("failed to load metadata for ", ": "),
+        ("failed to do request: Head ", " "),
+    ] {
+        if let Some((_, rest)) = message.split_once(prefix) {
+            return rest.split_once(end).map(|(image, _)| short(image.trim_matches('"')));
+        }
+    }
+    if message.contains("pull access denied") || message.contains("repository does not exist") {
+        let image = message
+            .split(": ")
+            .find(|part| part.contains('/') && !part.contains(' '))?;
+        return Some(short(image));
+    }
+    None
+}
+
+/// An image as people write it.
+fn short(image: &str) -> String {
+    let image = image.split('@').next().unwrap_or(image);
+    let image = image.strip_prefix("docker.io/").unwrap_or(image);
+    image.strip_prefix("library/").unwrap_or(image).to_owned()
+}
+
+/// Whether the recipe itself is wrong.
+fn is_invalid(message: &str) -> bool {
+    [
+        "failed to create LLB definition",
+        "dockerfile parse error",
+        "failed to read dockerfile",
+        "target stage",
+        "invalid excludepatterns",
+        "is no pattern",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
+}

@@ -1,0 +1,175 @@
+//! Follows a container's output through whatever breaks.
+
+use std::{pin::pin, time::Duration};
+
+use bollard::{container::LogOutput, query_parameters::LogsOptionsBuilder};
+use domain::{
+    logs::LogLevel,
+    ports::infrastructure::{InfrastructureError, InstanceStatus, OutputCursor, OutputLine, OutputSink},
+};
+use futures_util::StreamExt;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    DockerEngine,
+    client::{explain, is_missing},
+    output::{Numbered, OutputReader},
+};
+
+/// Lines are handed on when so many are there, or when the first of them has waited so long.
+const LINES_AT_ONCE: usize = 500;
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// Between tries to reach the engine again: it doubles from the first to the second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// After so many refusals in a row the engine means it.
+const REFUSALS: u32 = 5;
+
+/// Hands lines on in batches, and remembers how far.
+struct Batches<'a> {
+    sink: &'a dyn OutputSink,
+    cursor: OutputCursor,
+    lines: Vec<OutputLine>,
+    next_cursor: OutputCursor,
+    due: Option<Instant>,
+}
+
+impl Batches<'_> {
+    async fn add(&mut self, (line, cursor): Numbered) -> Result<(), InfrastructureError> {
+        self.due.get_or_insert_with(|| Instant::now() + LONGEST_WAIT);
+        self.lines.push(line);
+        self.next_cursor = cursor;
+        if self.lines.len() >= LINES_AT_ONCE {
+            self.hand_on().await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&mut self) -> Result<(), InfrastructureError> {
+        self.due = None;
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let lines = std::mem::take(&mut self.lines);
+        self.sink
+            .take(lines, self.next_cursor)
+            .await
+            .map_err(InfrastructureError::Sink)?;
+        self.cursor = self.next_cursor;
+        Ok(())
+    }
+}
+
+impl DockerEngine {
+    pub(super) async fn follow(
+        &self,
+        name: &str,
+        from: OutputCursor,
+        sink: &dyn OutputSink,
+    ) -> Result<(), InfrastructureError> {
+        let mut batches = Batches {
+            sink,
+            cursor: from,
+            lines: Vec::new(),
+            next_cursor: from,
+            due: None,
+        };
+        let mut id: Option<String> = None;
+        let mut pause = SHORTEST_PAUSE;
+        let mut refusals = 0;
+        loop {
+            let before = batches.cursor;
+            let target = id.clone().unwrap_or_else(|| name.to_owned());
+            let step = self.follow_once(&target, &mut id, &mut batches).await;
+            if batches.cursor != before {
+                (pause, refusals) = (SHORTEST_PAUSE, 0);
+            }
+            match step {
+                Ok(true) => return Ok(()),
+                Ok(false) => continue,
+                Err(InfrastructureError::Missing(_)) => return Ok(()),
+                Err(sink @ InfrastructureError::Sink(_)) => return Err(sink),
+                Err(InfrastructureError::Unreachable(_)) => {}
+                Err(other) => {
+                    refusals += 1;
+                    if refusals == REFUSALS {
+                        return Err(other);
+                    }
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Reads until the stream ends; true when the container had ended before, so that everything is read. A stream
+    /// that ends together with its container may lack its last lines, so there is always one more reading.
+    async fn follow_once(
+        &self,
+        name: &str,
+        id: &mut Option<String>,
+        batches: &mut Batches<'_>,
+    ) -> Result<bool, InfrastructureError> {
+        let instance = self.find(name).await?;
+        let instance = instance.ok_or_else(|| InfrastructureError::Missing(name.to_owned()))?;
+        if instance.status == InstanceStatus::Created {
+            sleep(SHORTEST_PAUSE).await;
+            return Ok(false);
+        }
+        let has_ended = instance.status == InstanceStatus::Exited;
+        let options = LogsOptionsBuilder::new()
+            .follow(!has_ended)
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true)
+            .since(OutputReader::since_seconds(batches.cursor))
+            .build();
+        let docker = self.client.docker().map_err(|error| explain(error, "engine"))?;
+        let mut reader = OutputReader::new(batches.cursor);
+        let mut records = pin!(docker.logs(&instance.id, Some(options)));
+        // From now on this very container, whatever is made under its name.
+        *id = Some(instance.id.clone());
+        loop {
+            let record = match batches.due {
+                None => records.next().await,
+                Some(due) => match timeout_at(due, records.next()).await {
+                    Ok(record) => record,
+                    Err(_) => {
+                        batches.hand_on().await?;
+                        continue;
+                    }
+                },
+            };
+            match record {
+                Some(Ok(record)) => {
+                    let (level, bytes) = match &record {
+                        LogOutput::StdErr { message } => (LogLevel::Error, message),
+                        LogOutput::StdOut { message }
+                        | LogOutput::StdIn { message }
+                        | LogOutput::Console { message } => (LogLevel::Info, message),
+                    };
+                    if let Some(line) = reader.record(level, bytes) {
+                        batches.add(line).await?;
+                    }
+                }
+                Some(Err(error)) => {
+                    batches.hand_on().await?;
+                    return Err(match is_missing(&error) {
+                        true => InfrastructureError::Missing(name.to_owned()),
+                        false => explain(error, name),
+                    });
+                }
+                None => break,
+            }
+        }
+        if has_ended {
+            for line in reader.finish() {
+                batches.add(line).await?;
+            }
+        }
+        batches.hand_on().await?;
+        Ok(has_ended)
+    }
+}

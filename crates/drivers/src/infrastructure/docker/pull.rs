@@ -1,0 +1,140 @@
+//! Brings an image from its registry into the engine's store.
+
+use std::{pin::pin, time::Duration};
+
+use bollard::{auth::DockerCredentials, errors::Error, query_parameters::CreateImageOptionsBuilder};
+use domain::ports::image::ImageError;
+use futures_util::StreamExt;
+
+use super::client::{Client, refusal};
+use crate::image::reference::Reference;
+
+/// How long a pull may take in all.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+impl Client {
+    /// Pulls an image; its progress is nobody's business here.
+    pub(crate) async fn pull(&self, reference: &str) -> Result<(), ImageError> {
+        let parsed = Reference::parse(reference).ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
+        let credentials = self
+            .registries()
+            .iter()
+            .find(|access| access.host == parsed.host)
+            .and_then(|access| {
+                Some(DockerCredentials {
+                    username: Some(access.username.clone()?),
+                    password: Some(access.password.as_ref()?.expose().to_owned()),
+                    serveraddress: Some(access.host.clone()),
+                    ..DockerCredentials::default()
+                })
+            });
+        // A name without a tag would bring every tag of the repository.
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(&parsed.with_version())
+            .build();
+        let docker = self.docker().map_err(|error| explain(error, reference))?;
+        let mut progress = pin!(docker.create_image(Some(options), None, credentials));
+        let everything = async {
+            while let Some(step) = progress.next().await {
+                step.map_err(|error| explain(error, reference))?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(DEADLINE, everything).await.unwrap_or_else(|_| {
+            let seconds = DEADLINE.as_secs();
+            Err(ImageError::Unreachable(
+                format!("the image was not there after {seconds} s").into(),
+            ))
+        })
+    }
+}
+
+/// What the caller can do about an error of the engine's about an image.
+pub(crate) fn explain(error: Error, reference: &str) -> ImageError {
+    let (status, words) = match (&error, refusal(&error)) {
+        (Error::DockerStreamError { error: words }, _) => (0, words.clone()),
+        (_, Some((status, words))) => (status, words.to_owned()),
+        _ => return ImageError::Unreachable(Box::new(error)),
+    };
+    explain_words(status, &words, reference)
+}
+
+fn explain_words(status: u16, words: &str, reference: &str) -> ImageError {
+    let lower = words.to_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    // Registries hide what one may not see: `denied` alone does not tell the two apart, this does.
+    if says(&["does not exist", "manifest unknown", "name unknown", "no such image"]) {
+        return ImageError::Missing(reference.to_owned());
+    }
+    if says(&[
+        "unauthorized",
+        "denied",
+        "authentication required",
+        "no basic auth",
+        "forbidden",
+    ]) {
+        return ImageError::Denied(reference.to_owned());
+    }
+    let is_away = [
+        "dial tcp",
+        "timeout",
+        "no such host",
+        "connection refused",
+        "connection reset",
+        "tls handshake",
+        "unreachable",
+        "unexpected eof",
+        "server misbehaving",
+        "deadline exceeded",
+        "request canceled",
+        "too many requests",
+        "toomanyrequests",
+        "service unavailable",
+        "bad gateway",
+    ];
+    if says(&is_away) || status == 503 {
+        return ImageError::Unreachable(words.to_owned().into());
+    }
+    if status == 404 || says(&["not found"]) {
+        return ImageError::Missing(reference.to_owned());
+    }
+    ImageError::Other(words.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_registry_says_is_told_apart_by_what_helps() {
+        for (words, expected) in [
+            (
+                "manifest for x:y not found: manifest unknown: manifest unknown",
+                "missing",
+            ),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                "missing",
+            ),
+            (
+                "Get \"https://x/v2/\": dial tcp: lookup x on 127.0.0.53:53: no such host",
+                "unreachable",
+            ),
+            ("Get \"https://x/v2/\": net/http: TLS handshake timeout", "unreachable"),
+            ("toomanyrequests: You have reached your pull rate limit.", "unreachable"),
+            ("unauthorized: authentication required", "denied"),
+            (
+                "no matching manifest for linux/amd64 in the manifest list entries",
+                "other",
+            ),
+        ] {
+            let found = match explain_words(0, words, "x:y") {
+                ImageError::Missing(_) => "missing",
+                ImageError::Denied(_) => "denied",
+                ImageError::Unreachable(_) => "unreachable",
+                ImageError::Other(_) => "other",
+            };
+            assert_eq!(found, expected, "{words}");
+        }
+    }
+}

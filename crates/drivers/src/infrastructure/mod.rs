@@ -1,0 +1,3 @@
+//! Where instances run.
+
+pub mod docker;

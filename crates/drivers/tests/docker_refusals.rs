@@ -1,0 +1,268 @@
+//! What the adapter does when the engine refuses: tried with an engine of this process that refuses on purpose.
+#![cfg(feature = "docker")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use domain::{
+    ports::{
+        image::StoredImage,
+        infrastructure::{Infrastructure, InfrastructureError, InstanceSpec, InstanceStatus, NetworkSpec},
+    },
+    service::InstanceSize,
+};
+use drivers::infrastructure::docker::DockerEngine;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+
+/// A question as the engine hears it: method and path, and the body.
+type Questions = Arc<Mutex<Vec<(String, Value)>>>;
+
+struct Refusing {
+    _directory: tempfile::TempDir,
+    engine: DockerEngine,
+    questions: Questions,
+}
+
+impl Refusing {
+    /// An engine that answers each question as `answer` says: by status and JSON.
+    fn new(answer: impl Fn(&str, &Value, &[(String, Value)]) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("engine.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let engine = DockerEngine::new(&format!("unix://{}", path.display()), "test").expect("an engine");
+        let questions = Questions::default();
+        let (asked, answer) = (Arc::clone(&questions), Arc::new(answer));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let Some((question, body)) = read(&mut stream).await else {
+                        return;
+                    };
+                    let (status, said) = {
+                        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+                        let said = answer(&question, &body, &asked);
+                        asked.push((question, body));
+                        said
+                    };
+                    let said = if status == 204 { String::new() } else { said.to_string() };
+                    let head = format!(
+                        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{said}",
+                        said.len()
+                    );
+                    let _ = stream.write_all(head.as_bytes()).await;
+                });
+            }
+        });
+        Self {
+            _directory: directory,
+            engine,
+            questions,
+        }
+    }
+
+    fn questions(&self) -> Vec<(String, Value)> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn read(stream: &mut BufReader<UnixStream>) -> Option<(String, Value)> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok()?;
+        let line = line.trim_end().to_owned();
+        if line.is_empty() {
+            break;
+        }
+        lines.push(line);
+    }
+    let first = lines.first()?.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let question = first.split('?').next()?.to_owned();
+    let length = lines
+        .iter()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((question, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}
+
+fn network(id: &str, created: &str) -> Value {
+    json!({"Id": id, "Name": "n", "Created": created, "Labels": {"click-deploy.org/installation": "test"},
+           "IPAM": {"Config": [{"Subnet": "10.213.0.0/23"}]}})
+}
+
+fn container(status: &str, error: &str) -> Value {
+    json!({"Id": "c1", "Name": "/a", "Config": {"Labels": {"click-deploy.org/installation": "test"}},
+           "State": {"Status": status, "Running": status == "running", "Error": error, "ExitCode": 127,
+                     "StartedAt": "2024-01-01T00:00:00Z", "FinishedAt": "0001-01-01T00:00:00Z"},
+           "NetworkSettings": {"Networks": {"n": {"IPAddress": "10.0.0.2"}}}})
+}
+
+fn spec() -> NetworkSpec {
+    NetworkSpec {
+        name: "n".to_owned(),
+        labels: BTreeMap::new(),
+    }
+}
+
+fn instance() -> InstanceSpec {
+    InstanceSpec {
+        name: "a".to_owned(),
+        labels: BTreeMap::new(),
+        image: StoredImage {
+            reference: "click-deploy/a/b/c:1".to_owned(),
+            digest: format!("sha256:{}", "1".repeat(64)),
+            size_bytes: 0,
+        },
+        command: None,
+        environment: BTreeMap::new(),
+        network: "n".to_owned(),
+        aliases: Vec::new(),
+        resources: InstanceSize::Small.resources(),
+    }
+}
+
+#[tokio::test]
+async fn an_engine_without_addresses_is_given_some_that_nobody_uses() {
+    let engine = Refusing::new(|question, body, asked| {
+        let has_made = asked
+            .iter()
+            .any(|(question, body)| question.contains("create") && body["IPAM"] != Value::Null);
+        match question {
+            // The first question is what is there; later ones see the range of somebody's network, and then ours.
+            "GET /networks" if asked.is_empty() => (200, json!([])),
+            "GET /networks" if has_made => (200, json!([network("n1", "2024-01-01T00:00:00Z")])),
+            "GET /networks" => (
+                200,
+                json!([{"Id": "x", "Name": "x", "IPAM": {"Config": [{"Subnet": "10.213.0.0/23"}]}}]),
+            ),
+            _ if body["IPAM"] == Value::Null => {
+                let words = "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network";
+                (500, json!({"message": words}))
+            }
+            _ if body["IPAM"]["Config"][0]["Subnet"] == "10.213.2.0/24" => (
+                403,
+                json!({"message": "Pool overlaps with other one on this address space"}),
+            ),
+            _ => (201, json!({"Id": "n1", "Warning": ""})),
+        }
+    });
+    let made = engine.engine.ensure_network(&spec()).await.expect("a network");
+    assert_eq!(made.id, "n1");
+    let questions = engine.questions();
+    let subnets: Vec<&Value> = questions
+        .iter()
+        .filter(|(question, _)| question == "POST /networks/create")
+        .map(|(_, body)| &body["IPAM"]["Config"][0]["Subnet"])
+        .collect();
+    assert_eq!(
+        subnets,
+        [&Value::Null, &json!("10.213.2.0/24"), &json!("10.213.3.0/24")]
+    );
+}
+
+#[tokio::test]
+async fn of_two_networks_that_were_made_at_once_the_oldest_is_kept() {
+    let engine = Refusing::new(|question, _, asked| match question {
+        "GET /networks" if asked.is_empty() => (200, json!([])),
+        "GET /networks" => {
+            let ours = network("ours", "2024-01-01T00:00:02.5Z");
+            let theirs = network("theirs", "2024-01-01T00:00:01.5Z");
+            (200, json!([ours, theirs]))
+        }
+        "POST /networks/create" => (201, json!({"Id": "ours", "Warning": ""})),
+        _ => (204, Value::Null),
+    });
+    let made = engine.engine.ensure_network(&spec()).await.expect("a network");
+    assert_eq!(made.id, "theirs");
+    let last = engine.questions().pop().map(|(question, _)| question);
+    assert_eq!(last.as_deref(), Some("DELETE /networks/ours"));
+}
+
+#[tokio::test]
+async fn an_engine_without_its_init_program_does_without() {
+    let engine = Refusing::new(|question, _, asked| {
+        let starts = asked
+            .iter()
+            .filter(|(question, _)| question.ends_with("/start"))
+            .count();
+        match question {
+            "GET /networks" => (200, json!([network("n1", "2024-01-01T00:00:00Z")])),
+            "POST /containers/create" => (201, json!({"Id": "c1", "Warnings": []})),
+            "POST /containers/c1/start" if starts == 0 => {
+                let words = "exec: \"docker-init\": executable file not found in $PATH: unknown";
+                (400, json!({"message": words}))
+            }
+            "POST /containers/c1/start" => (204, Value::Null),
+            "GET /containers/c1/json" if starts < 2 => (200, container("created", "")),
+            "GET /containers/c1/json" => (200, container("running", "")),
+            _ => (204, Value::Null),
+        }
+    });
+    let started = engine.engine.start(&instance()).await.expect("an instance");
+    assert_eq!(started.status, InstanceStatus::Running);
+    let questions = engine.questions();
+    let inits: Vec<&Value> = questions
+        .iter()
+        .filter(|(question, _)| question == "POST /containers/create")
+        .map(|(_, body)| &body["HostConfig"]["Init"])
+        .collect();
+    assert_eq!(inits, [&json!(true), &json!(false)]);
+}
+
+#[tokio::test]
+async fn an_instance_that_the_engine_cannot_start_leaves_nothing_behind() {
+    let engine = Refusing::new(|question, _, _| match question {
+        "GET /networks" => (200, json!([network("n1", "2024-01-01T00:00:00Z")])),
+        "POST /containers/create" => (201, json!({"Id": "c1", "Warnings": []})),
+        "POST /containers/c1/start" => (
+            500,
+            json!({"message": "failed to create endpoint: no space left on device"}),
+        ),
+        "GET /containers/c1/json" => (200, container("created", "")),
+        _ => (204, Value::Null),
+    });
+    let started = engine.engine.start(&instance()).await;
+    assert!(matches!(started, Err(InfrastructureError::Refused(_))), "{started:?}");
+    let last = engine.questions().pop().map(|(question, _)| question);
+    assert_eq!(last.as_deref(), Some("DELETE /containers/c1"));
+}
+
+#[tokio::test]
+async fn a_name_that_is_still_being_removed_is_waited_for() {
+    let engine = Refusing::new(|question, _, asked| {
+        let creates = asked
+            .iter()
+            .filter(|(question, _)| question.ends_with("/create"))
+            .count();
+        match question {
+            "GET /networks" => (200, json!([network("n1", "2024-01-01T00:00:00Z")])),
+            "POST /containers/create" if creates < 2 => (409, json!({"message": "the name is in use"})),
+            "POST /containers/create" => (201, json!({"Id": "c1", "Warnings": []})),
+            "GET /containers/a/json" if creates == 1 => (200, container("removing", "")),
+            "GET /containers/a/json" => (404, json!({"message": "no such container"})),
+            "GET /containers/c1/json" => (200, container("running", "")),
+            _ => (204, Value::Null),
+        }
+    });
+    let started = engine.engine.start(&instance()).await.expect("an instance");
+    assert_eq!(
+        (started.status, started.address),
+        (InstanceStatus::Running, "10.0.0.2".parse().ok())
+    );
+}
+
+#[tokio::test]
+async fn an_engine_that_shuts_down_can_be_tried_again() {
+    let engine = Refusing::new(|_, _, _| (503, json!({"message": "the daemon is shutting down"})));
+    let found = engine.engine.instance("a").await;
+    assert!(matches!(found, Err(InfrastructureError::Unreachable(_))), "{found:?}");
+}

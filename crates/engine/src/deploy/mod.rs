@@ -1,0 +1,188 @@
+//! A deployment as a saga: `provision ∥ build → release → check`, then it is live. Until the check has seen the new
+//! version at the public address, the old one serves, and every step can be taken back.
+
+mod build;
+mod check;
+mod progress;
+pub(crate) mod provision;
+pub(crate) mod release;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    DeploymentId, Reason,
+    deployment::{DeploymentEvent, DeploymentStatus, Phase},
+};
+use store::{
+    deployments::Deployment,
+    jobs::Claim,
+    services::{Service, Wanted},
+};
+use tokio::sync::Mutex;
+
+use crate::{
+    notices::Notice,
+    runner::Outcome,
+    saga::{self, End, Stage, StepError},
+    world::World,
+};
+use progress::Progress;
+
+/// What the steps of one deployment share.
+pub(crate) struct Deploying {
+    pub(crate) world: Arc<World>,
+    pub(crate) service: Service,
+    pub(crate) deployment: Deployment,
+    pub(crate) claim: Claim,
+    pub(crate) progress: Arc<Progress>,
+    /// Where the deployment is: steps that run together move it one after the other.
+    status: Mutex<DeploymentStatus>,
+}
+
+/// Seconds that a phase may take before it fails.
+fn deadline(world: &World, deployment: &Deployment, phase: Phase) -> u32 {
+    match phase {
+        Phase::Provision => 60,
+        Phase::Build => world.settings.build_deadline_seconds,
+        // Starting the containers, and as long as the user gives the application.
+        Phase::Release => deployment.made.settings.health_timeout_seconds + 120,
+        Phase::Check => 60,
+        Phase::Drain => deployment.made.settings.drain_timeout_seconds + 60,
+    }
+}
+
+impl Deploying {
+    /// Moves the deployment forward; an event that does not fit where it is (a parallel step was quicker) changes nothing.
+    async fn advance(&self, event: DeploymentEvent) -> Result<(), StepError> {
+        let mut status = self.status.lock().await;
+        if status.after(event).is_ok() {
+            *status = self.world.store.move_deployment(self.deployment.id, *status, event).await?;
+            self.world.notices.tell(Notice::Deployment(self.deployment.id));
+        }
+        Ok(())
+    }
+
+    /// Runs a phase: recorded, within its deadline.
+    async fn phase<T>(&self, phase: Phase, work: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
+        let seconds = deadline(&self.world, &self.deployment, phase);
+        self.world.store.begin_phase(self.deployment.id, phase, seconds).await?;
+        self.world.notices.tell(Notice::Deployment(self.deployment.id));
+        let end = tokio::time::timeout(Duration::from_secs(seconds.into()), work).await.unwrap_or_else(|_| {
+            Err(StepError::Fail(Reason::new(
+                "deadline",
+                format!("the phase `{}` took longer than {seconds} s and was ended", phase.name()),
+                "The log shows how far it came.",
+            )))
+        });
+        let status = if end.is_ok() { "done" } else { "failed" };
+        self.world.store.end_phase(self.deployment.id, phase, status).await?;
+        end
+    }
+}
+
+/// Runs a deployment from wherever it is.
+pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else { return Ok(Outcome::Done) };
+    let Some(deployment) = world.store.any_deployment(id).await? else { return Ok(Outcome::Done) };
+    let Some(service) = world.store.any_service(deployment.service).await? else { return Ok(Outcome::Done) };
+    if deployment.status.is_final() {
+        return Ok(Outcome::Done);
+    }
+    let event = if deployment.status == DeploymentStatus::Queued { DeploymentEvent::Begin } else { DeploymentEvent::Resume };
+    let status = world.store.move_deployment(id, deployment.status, event).await?;
+    world.notices.tell(Notice::Deployment(id));
+    let progress = Progress::start(Arc::clone(world), id);
+    let _guard = progress.guard();
+    if event == DeploymentEvent::Resume {
+        progress.say(Phase::Provision, "the platform was restarted: the deployment goes on from where it was");
+    }
+    let deploying = Deploying {
+        world: Arc::clone(world),
+        service,
+        deployment,
+        claim: claim.clone(),
+        progress: Arc::clone(&progress),
+        status: Mutex::new(status),
+    };
+    let stages: [Stage<Deploying>; 3] = [
+        vec![Arc::new(provision::Provision), Arc::new(build::Build)],
+        vec![Arc::new(release::Release)],
+        vec![Arc::new(check::Check)],
+    ];
+    let end = saga::run(&world.store, claim, &stages, &deploying, cancelled(world, id)).await;
+    let outcome = finish(&deploying, end).await;
+    progress.finish().await;
+    world.notices.tell(Notice::Deployment(id));
+    outcome
+}
+
+/// Yields when someone asked to cancel the deployment, or to remove its service.
+async fn cancelled(world: &World, id: DeploymentId) -> Reason {
+    loop {
+        let woken = world.notices.cancelled();
+        match world.store.any_deployment(id).await {
+            Ok(Some(deployment)) if deployment.cancel_requested => {
+                return Reason::new("cancelled", "it was cancelled", "");
+            }
+            Ok(None) => return Reason::new("cancelled", "the service was removed", ""),
+            _ => {}
+        }
+        // Woken at once within this process; looked for by itself when the wish came through another one.
+        let _ = tokio::time::timeout(Duration::from_secs(1), woken).await;
+    }
+}
+
+async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error> {
+    let Deploying { world, service, deployment, claim, progress, .. } = deploying;
+    match end {
+        End::Done => {
+            progress.say(Phase::Check, &format!("live at {}", world.url_of(&service.host)));
+            progress.flush().await;
+            let mut write = world.store.write().await?;
+            write.set_finished(deployment.id).await?;
+            write.finish_job(claim, None).await?;
+            write.commit().await?;
+            world.notices.job();
+            Ok(Outcome::Finished)
+        }
+        End::Undone(reason) => {
+            let was_cancelled = reason.code == "cancelled";
+            let phase = Phase::Build;
+            if was_cancelled {
+                progress.say(phase, "cancelled; everything that it had made is gone");
+            } else {
+                progress.error(phase, &format!("failed: {reason}"));
+            }
+            progress.flush().await;
+            let event = if was_cancelled { DeploymentEvent::Cancel } else { DeploymentEvent::Fail };
+            let mut write = world.store.write().await?;
+            write.end_deployment(deployment.id, event, Some(&reason)).await?;
+            write.finish_job(claim, (!was_cancelled).then_some(&reason)).await?;
+            write.commit().await?;
+            world.notices.reconcile();
+            Ok(Outcome::Finished)
+        }
+        End::Stuck(reason) => {
+            progress.error(Phase::Build, &format!("could not be taken back yet, and is tried again: {reason}"));
+            Ok(Outcome::Again(reason))
+        }
+        End::Store(error) => Err(error),
+    }
+}
+
+/// The transaction that makes the deployment live.
+async fn go_live(deploying: &Deploying) -> Result<(), StepError> {
+    let Deploying { world, service, deployment, claim, .. } = deploying;
+    let mut write = world.store.write().await?;
+    write.require_lease(claim).await?;
+    write.go_live(deployment.id).await?;
+    write.set_current(service.id, deployment.id, claim.job.id).await?;
+    write.set_wanted(service.id, Wanted::Running).await?;
+    let service_id = service.id.to_string();
+    // Draining what served before is a job of its own, so that the next deployment need not wait for it.
+    write.enqueue(service.organization, "retire-instances", &service_id, &format!("retire/{service_id}")).await?;
+    write.enqueue(service.organization, "prune-images", &service_id, &format!("prune/{service_id}")).await?;
+    write.commit().await?;
+    world.notices.tell(Notice::Deployment(deployment.id));
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! What a deployment says while it goes on: log lines and build steps, written in batches.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::{
+    DeploymentId,
+    deployment::Phase,
+    logs::{LogLevel, clean_line},
+    ports::{
+        builder::{BuildObserver, BuildStep},
+        source::SourceObserver,
+    },
+};
+use store::logs::{Line, Log};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{notices::Notice, world::World};
+
+/// How long lines wait for company before they are written.
+const BATCH: Duration = Duration::from_millis(40);
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<Line>,
+    steps: BTreeMap<String, BuildStep>,
+    order: Vec<String>,
+}
+
+/// Takes lines and steps from everywhere, and writes them in order.
+pub(crate) struct Progress {
+    world: Arc<World>,
+    deployment: DeploymentId,
+    waiting: Mutex<Waiting>,
+    more: Notify,
+    over: CancellationToken,
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Progress {
+    /// Begins writing.
+    pub(crate) fn start(world: Arc<World>, deployment: DeploymentId) -> Arc<Self> {
+        let progress = Arc::new(Self {
+            world,
+            deployment,
+            waiting: Mutex::default(),
+            more: Notify::new(),
+            over: CancellationToken::new(),
+            writing: tokio::sync::Mutex::new(()),
+        });
+        let writer = Arc::clone(&progress);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = writer.more.notified() => {}
+                    () = writer.over.cancelled() => return,
+                }
+                tokio::time::sleep(BATCH).await;
+                writer.flush().await;
+            }
+        });
+        progress
+    }
+
+    /// A line of the platform's own.
+    pub(crate) fn say(&self, phase: Phase, text: &str) {
+        self.push(phase, LogLevel::Info, "", text);
+    }
+
+    /// Something that the user should look at.
+    pub(crate) fn warn(&self, phase: Phase, text: &str) {
+        self.push(phase, LogLevel::Warn, "", text);
+    }
+
+    /// Something that failed.
+    pub(crate) fn error(&self, phase: Phase, text: &str) {
+        self.push(phase, LogLevel::Error, "", text);
+    }
+
+    pub(crate) fn push(&self, phase: Phase, level: LogLevel, origin: &str, text: &str) {
+        let at_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let line = Line {
+            sequence: 0,
+            at_ns,
+            phase: phase.name(),
+            level,
+            origin: clean_line(origin),
+            message: clean_line(text),
+        };
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).lines.push(line);
+        self.more.notify_one();
+    }
+
+    /// Writes what waits.
+    pub(crate) async fn flush(&self) {
+        let _writing = self.writing.lock().await;
+        let Waiting { mut lines, mut steps, order } =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let steps: Vec<BuildStep> = order.iter().filter_map(|id| steps.remove(id)).collect();
+        if !steps.is_empty()
+            && let Err(error) = self.world.store.put_steps(self.deployment, &steps).await
+        {
+            tracing::warn!(deployment.id = %self.deployment, "build steps were not kept: {error}");
+        }
+        if lines.is_empty() {
+            return;
+        }
+        let log = Log::Build(self.deployment);
+        if let Err(error) = self.world.store.append_lines(log, &mut lines, None).await {
+            tracing::warn!(deployment.id = %self.deployment, "log lines were not kept: {error}");
+        }
+        self.world.notices.tell(Notice::Log(log));
+    }
+
+    /// Ends the writing when it is dropped, however the deployment's work ends.
+    pub(crate) fn guard(&self) -> tokio_util::sync::DropGuard {
+        self.over.clone().drop_guard()
+    }
+
+    /// Writes what waits, and ends.
+    pub(crate) async fn finish(&self) {
+        self.over.cancel();
+        self.flush().await;
+    }
+}
+
+impl SourceObserver for Progress {
+    fn line(&self, text: &str) {
+        self.push(Phase::Build, LogLevel::Info, "fetch", text);
+    }
+}
+
+impl BuildObserver for Progress {
+    fn step(&self, step: BuildStep) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.steps.contains_key(&step.id) {
+            waiting.order.push(step.id.clone());
+        }
+        waiting.steps.insert(step.id.clone(), step);
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    fn line(&self, step_name: &str, level: LogLevel, text: &str) {
+        self.push(Phase::Build, level, step_name, text);
+    }
+
+    fn pushing(&self) {
+        self.push(Phase::Build, LogLevel::Info, "", "the image goes to the registry");
+    }
+}

@@ -1,0 +1,28 @@
+//! What the product does: use cases, jobs, sagas and reconcilers. It reaches the world through the ports of `domain`
+//! and its memory through `store`; it knows neither Docker nor SQL nor HTTP.
+
+#![warn(missing_docs)]
+
+mod deploy;
+mod error;
+mod instances;
+mod lifecycle;
+pub mod manage;
+mod notices;
+mod output;
+mod reconcile;
+mod retention;
+mod routes;
+mod runner;
+mod saga;
+mod world;
+
+pub use error::{Error, FieldError};
+pub use notices::{Notice, Notices};
+pub use runner::Runner;
+pub use world::{Engine, Settings, World};
+
+/// What the use cases answer with, as the memory keeps it.
+pub mod state {
+    pub use store::{Error, deployments, jobs, logs, projects, services, variables};
+}

@@ -1,0 +1,248 @@
+//! Stopping, starting, restarting and removing: jobs that may begin again at any line, because each looks at what is
+//! there and does what is left.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use domain::{
+    DeploymentId, ProjectId, Reason, ServiceId, labels,
+    deployment::Phase,
+    ports::{
+        infrastructure::Instance,
+        router::{Route, RouteState},
+    },
+};
+use futures_util::future::{join_all, try_join_all};
+use store::{
+    deployments::Deployment,
+    jobs::Claim,
+    services::{Service, Wanted},
+};
+
+use crate::{
+    deploy::{provision, release},
+    instances::{self, DEFAULT_PORT, Port, STOP_GRACE_SECONDS, refused},
+    routes,
+    runner::Outcome,
+    saga::StepError,
+    world::World,
+};
+
+/// A step's error as the end of a job.
+fn ended(error: StepError) -> Result<Outcome, store::Error> {
+    match error {
+        StepError::Again(reason) => Ok(Outcome::Again(reason)),
+        StepError::Fail(reason) => Ok(Outcome::GiveUp(reason)),
+        StepError::Store(error) => Err(error),
+    }
+}
+
+async fn subject(world: &World, claim: &Claim) -> Result<Option<Service>, store::Error> {
+    match claim.job.subject.parse::<ServiceId>() {
+        Ok(id) => world.store.any_service(id).await,
+        Err(_) => Ok(None),
+    }
+}
+
+fn service_labels(world: &World, service: ServiceId) -> BTreeMap<String, String> {
+    let mut wanted = world.installation_labels();
+    wanted.insert(labels::RESOURCE.to_owned(), service.to_string());
+    wanted
+}
+
+/// Lets instances finish their requests, then ends and removes them.
+async fn let_go(world: &World, instances: &[&Instance], drain: Duration) -> Result<(), StepError> {
+    try_join_all(instances.iter().map(|instance| async move {
+        // When the proxy is away nobody can be counted; new requests cannot come through it either.
+        match world.router.drained(&instance.name, drain).await {
+            Ok(0) => {}
+            Ok(left) => tracing::info!("`{}` is stopped with {left} request(s) under way: its time is over", instance.name),
+            Err(error) => tracing::warn!("`{}` is stopped without being drained: {error}", instance.name),
+        }
+        world.infrastructure.keep_running(&instance.name, false).await?;
+        world.infrastructure.stop(&instance.name, STOP_GRACE_SECONDS).await?;
+        // What it said last is read before it goes.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.infrastructure.remove(&instance.name).await
+    }))
+    .await
+    .map_err(refused)?;
+    Ok(())
+}
+
+fn page(service: &Service, state: RouteState) -> Route {
+    Route {
+        service: service.id,
+        name: service.name.to_string(),
+        state,
+        message: String::new(),
+        deployment: None,
+        instances: Vec::new(),
+    }
+}
+
+/// Stops a service: its page says so, its instances finish their requests and go.
+pub(crate) async fn stop(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    if service.wanted == Wanted::Running {
+        // It was started again meanwhile.
+        return Ok(Outcome::Done);
+    }
+    let stopping = async {
+        let route = page(&service, RouteState::Stopped);
+        world.router.set(&service.host, &route).await.map_err(provision::unrouted)?;
+        let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
+        let drain = Duration::from_secs(service.settings.drain_timeout_seconds.into());
+        let_go(world, &found.iter().collect::<Vec<_>>(), drain).await
+    };
+    match stopping.await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => ended(error),
+    }
+}
+
+/// Starts or restarts the current deployment: new instances beside the old ones, the switch, the old ones go.
+pub(crate) async fn start(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    let Some(current) = service.current else { return Ok(Outcome::Done) };
+    let Some(deployment) = world.store.any_deployment(current).await? else { return Ok(Outcome::Done) };
+    if service.wanted != Wanted::Running {
+        return Ok(Outcome::Done);
+    }
+    let deadline = Duration::from_secs(u64::from(deployment.made.settings.health_timeout_seconds) + 120);
+    let end = tokio::time::timeout(deadline, bring_up_current(world, claim, &service, &deployment)).await;
+    match end.unwrap_or_else(|_| Err(StepError::Fail(Reason::new("deadline", "it took too long", "Deploy again.")))) {
+        Ok(()) => {
+            let id = service.id.to_string();
+            let mut write = world.store.write().await?;
+            write.require_lease(claim).await?;
+            write.set_current(service.id, deployment.id, claim.job.id).await?;
+            write.enqueue(service.organization, "retire-instances", &id, &format!("retire/{id}")).await?;
+            write.finish_job(claim, None).await?;
+            write.commit().await?;
+            world.notices.job();
+            Ok(Outcome::Finished)
+        }
+        Err(StepError::Fail(reason)) => {
+            // What served before goes on serving.
+            if let Err(error) = release::remove_instances_of_job(world, &claim.job.id.to_string()).await {
+                return ended(error);
+            }
+            world.store.set_unhealthy(service.id, Some(&reason)).await?;
+            world.notices.reconcile();
+            Ok(Outcome::GiveUp(reason))
+        }
+        Err(error) => ended(error),
+    }
+}
+
+async fn bring_up_current(world: &World, claim: &Claim, service: &Service, deployment: &Deployment) -> Result<(), StepError> {
+    let gone = || StepError::Fail(Reason::new("image-gone", "the image of the current deployment is gone", "Deploy again."));
+    let image = deployment.image.clone().ok_or_else(gone)?;
+    provision::ensure_network(world, service).await?;
+    let port = Port { number: deployment.port.unwrap_or(DEFAULT_PORT), chosen: true };
+    let (found, _) = instances::bring_up(world, service, deployment, claim.job.id, &image, port, &|_| {}).await?;
+    let route = Route {
+        deployment: Some(deployment.id),
+        instances: found.clone(),
+        ..page(service, RouteState::Live)
+    };
+    world.router.set(&service.host, &route).await.map_err(provision::unrouted)?;
+    for instance in &found {
+        world.infrastructure.keep_running(&instance.id, true).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Ends the instances that serve no more: neither the current ones, nor those of work that is under way.
+pub(crate) async fn retire(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    let (Some(current), Some(job)) = (service.current, service.current_job) else { return Ok(Outcome::Done) };
+    let retiring = async {
+        let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
+        let mut old = Vec::new();
+        for instance in &found {
+            let is_current = routes::belongs(instance, current, Some(job));
+            if !is_current && !belongs_to_work(world, service.organization, instance).await? {
+                old.push(instance);
+            }
+        }
+        if old.is_empty() {
+            return Ok(());
+        }
+        let drain = Duration::from_secs(service.settings.drain_timeout_seconds.into());
+        world.store.begin_phase(current, Phase::Drain, service.settings.drain_timeout_seconds + 60).await?;
+        let_go(world, &old, drain).await?;
+        world.store.end_phase(current, Phase::Drain, "done").await?;
+        Ok(())
+    };
+    match retiring.await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => ended(error),
+    }
+}
+
+/// Whether the job that started an instance is not over.
+pub(crate) async fn belongs_to_work(
+    world: &World,
+    organization: domain::OrganizationId,
+    instance: &Instance,
+) -> Result<bool, store::Error> {
+    let Some(job) = instance.labels.get(labels::JOB).and_then(|job| job.parse().ok()) else { return Ok(false) };
+    match world.store.job(organization, job).await {
+        Ok(job) => Ok(job.finished_at_ms.is_none()),
+        Err(store::Error::Missing { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a service with all that is its own: route, instances, images, uploads, rows.
+pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    let removing = async {
+        world.router.remove(&service.host).await.map_err(provision::unrouted)?;
+        let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
+        let drain = Duration::from_secs(service.settings.drain_timeout_seconds.min(5).into());
+        let_go(world, &found.iter().collect::<Vec<_>>(), drain).await?;
+        for deployment in world.store.deployments_with_image(service.id).await? {
+            remove_image(world, &deployment).await;
+        }
+        Ok::<(), StepError>(())
+    };
+    if let Err(error) = removing.await {
+        return ended(error);
+    }
+    for deployment in world.store.deployments(service.id, i64::MAX, 10_000).await? {
+        remove_work_directory(world, deployment.id).await;
+    }
+    world.store.delete_service(service.id).await?;
+    world.notices.reconcile();
+    Ok(Outcome::Done)
+}
+
+async fn remove_image(world: &World, deployment: &Deployment) {
+    if let Some(image) = &deployment.image
+        && let Err(error) = world.images.remove(image).await
+    {
+        tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference);
+    }
+}
+
+async fn remove_work_directory(world: &World, deployment: DeploymentId) {
+    // Absence is the usual case; what else fails is found by the reconciler.
+    let _ = tokio::fs::remove_dir_all(world.work_directory().join(deployment.to_string())).await;
+}
+
+/// Removes a project once its services are gone; their removal was enqueued with this job.
+pub(crate) async fn remove_project(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Ok(id) = claim.job.subject.parse::<ProjectId>() else { return Ok(Outcome::Done) };
+    let left = world.store.services(claim.job.organization, id, "", "", 1000).await?;
+    if !left.is_empty() {
+        let names: Vec<_> = join_all(left.iter().map(|service| async { service.name.to_string() })).await;
+        return Ok(Outcome::Again(Reason::new("waiting", format!("services are being removed: {}", names.join(", ")), "")));
+    }
+    if let Err(error) = world.infrastructure.remove_network(&world.network_name(id)).await {
+        return ended(refused(error));
+    }
+    world.store.delete_project(id).await?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,106 @@
+//! Which images are kept. Rollback is promised for what is kept, so nothing that it may need goes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use domain::{DeploymentId, ServiceId};
+use store::{deployments::Deployment, jobs::Claim};
+
+use crate::{runner::Outcome, world::World};
+
+/// The newest deployments whose image is kept.
+const NEWEST: usize = 10;
+/// The newest deployments that were live whose image is kept.
+const NEWEST_LIVE: usize = 3;
+
+/// The deployments whose image may go. `deployments` are newest first.
+fn to_prune(deployments: &[Deployment], current: Option<DeploymentId>) -> Vec<&Deployment> {
+    let mut kept: BTreeSet<DeploymentId> = deployments.iter().take(NEWEST).map(|deployment| deployment.id).collect();
+    kept.extend(deployments.iter().filter(|d| d.went_live_at_ms.is_some()).take(NEWEST_LIVE).map(|d| d.id));
+    kept.extend(current);
+    kept.extend(deployments.iter().filter(|d| !d.status.is_final()).map(|d| d.id));
+    let kept_digests: BTreeSet<&str> =
+        deployments.iter().filter(|d| kept.contains(&d.id)).filter_map(|d| Some(d.image.as_ref()?.digest.as_str())).collect();
+    let shared = |d: &Deployment| d.image.as_ref().is_some_and(|image| kept_digests.contains(image.digest.as_str()));
+    // An image that a kept deployment uses too goes only under a name that is not the kept one's.
+    let kept_references: BTreeSet<&str> =
+        deployments.iter().filter(|d| kept.contains(&d.id)).filter_map(|d| Some(d.image.as_ref()?.reference.as_str())).collect();
+    deployments
+        .iter()
+        .filter(|d| !kept.contains(&d.id))
+        .filter(|d| {
+            let same_name = d.image.as_ref().is_some_and(|image| kept_references.contains(image.reference.as_str()));
+            !same_name && !(shared(d) && d.image.as_ref().is_some_and(|image| image.reference.contains('@')))
+        })
+        .collect()
+}
+
+/// Removes the images of a service that retention does not keep.
+pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Ok(id) = claim.job.subject.parse::<ServiceId>() else { return Ok(Outcome::Done) };
+    let Some(service) = world.store.any_service(id).await? else { return Ok(Outcome::Done) };
+    let deployments = world.store.deployments_with_image(id).await?;
+    for deployment in to_prune(&deployments, service.current) {
+        let Some(image) = &deployment.image else { continue };
+        match world.images.remove(image).await {
+            Ok(()) => world.store.set_image_removed(deployment.id).await?,
+            Err(error) => tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference),
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        deployment::{DeploymentStatus, Trigger},
+        ports::image::StoredImage,
+        service::ServiceSettings,
+        source::{Revision, Source},
+    };
+    use store::deployments::Made;
+
+    use super::*;
+
+    fn deployment(number: i64, live: bool) -> Deployment {
+        Deployment {
+            id: DeploymentId::mint(),
+            service: ServiceId::mint(),
+            number,
+            status: if live { DeploymentStatus::Live } else { DeploymentStatus::Failed },
+            trigger: Trigger::Manual,
+            revision: Revision::Image,
+            no_cache: false,
+            made: Made {
+                source: Source::Image { reference: "nginx".parse().unwrap() },
+                settings: ServiceSettings::default(),
+            },
+            commit: None,
+            plan: None,
+            image: Some(StoredImage { reference: format!("app:{number}"), digest: format!("sha256:{number}"), size_bytes: 0 }),
+            image_removed: false,
+            port: None,
+            reason: None,
+            cancel_requested: false,
+            went_live_at_ms: live.then_some(number),
+            created_at_ms: number,
+            finished_at_ms: Some(number),
+        }
+    }
+
+    #[test]
+    fn the_newest_the_last_live_ones_and_the_current_one_are_kept() {
+        // 30 deployments, newest first; only the numbers 1 to 5 were live.
+        let deployments: Vec<Deployment> = (1..=30).rev().map(|number| deployment(number, number <= 5)).collect();
+        let current = deployments.iter().find(|d| d.number == 1).map(|d| d.id);
+        let pruned: Vec<i64> = to_prune(&deployments, current).iter().map(|d| d.number).collect();
+        let kept: Vec<i64> = (1..=30).filter(|n| !pruned.contains(n)).collect();
+        assert_eq!(kept, [1, 3, 4, 5, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
+    }
+
+    #[test]
+    fn a_name_that_a_kept_deployment_uses_stays() {
+        let mut deployments: Vec<Deployment> = (1..=12).rev().map(|number| deployment(number, true)).collect();
+        deployments[11].image = deployments[0].image.clone();
+        assert_eq!(to_prune(&deployments, None).iter().map(|d| d.number).collect::<Vec<_>>(), [2]);
+    }
+}

@@ -1,0 +1,250 @@
+//! Writing a Dockerfile that the builder inside Docker Engine 20.10 understands: no heredocs, no `# syntax` line, no
+//! `COPY --link` or `--exclude`.
+//!
+//! **Invariant.** Text of users and files enters only as a JSON string ([`json`]) or inside a comment ([`comment`]);
+//! everything else that is written is a constant of this crate or passed [`crate::tree::is_plain_path`].
+
+use crate::tree::shown;
+
+/// The build argument that the caller sets to a digest of the variables' values, keyed so that it reveals nothing: a
+/// changed variable must run the build command again, and BuildKit does not look at secrets for that.
+pub const VARIABLES_DIGEST_ARGUMENT: &str = "CLICK_DEPLOY_VARIABLES_DIGEST";
+
+/// Where a build step finds a variable.
+const SECRETS: &str = "/run/secrets";
+
+/// The name of the shell variable that the preamble uses and forgets.
+const PREAMBLE_VARIABLE: &str = "_click_deploy_name";
+
+/// A Dockerfile while it is written.
+#[derive(Debug, Default)]
+pub(crate) struct Dockerfile {
+    text: String,
+}
+
+/// Words as the JSON array that `RUN`, `CMD` and `COPY` take.
+fn json(words: &[&str]) -> String {
+    let array = serde_json::to_string(words).expect("strings are always JSON");
+    // Newer builders look for heredocs before they look for JSON.
+    array.replace("<<", "\\u003c<")
+}
+
+impl Dockerfile {
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// A remark. It cannot end the line, continue it, or be taken for a directive.
+    pub(crate) fn comment(&mut self, text: &str) {
+        let text = shown(text).replace('\\', " ");
+        self.line(&format!("# {text}"));
+    }
+
+    /// A new stage.
+    pub(crate) fn from(&mut self, image: &str, stage: Option<&str>) {
+        // A blank line between stages, before the remark on the new one.
+        let remark = self
+            .text
+            .rfind("\n# ")
+            .filter(|at| !self.text[at + 1..].trim_end().contains('\n'));
+        match remark {
+            Some(at) => self.text.insert(at, '\n'),
+            None if self.text.contains("FROM ") => self.text.push('\n'),
+            None => {}
+        }
+        match stage {
+            Some(stage) => self.line(&format!("FROM {image} AS {stage}")),
+            None => self.line(&format!("FROM {image}")),
+        }
+    }
+
+    pub(crate) fn workdir(&mut self, path: &str) {
+        self.line(&format!("WORKDIR {path}"));
+    }
+
+    /// Constants of ours only.
+    pub(crate) fn env(&mut self, pairs: &[(&str, &str)]) {
+        if !pairs.is_empty() {
+            let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            self.line(&format!("ENV {}", pairs.join(" ")));
+        }
+    }
+
+    /// The whole build context.
+    pub(crate) fn copy_everything(&mut self) {
+        self.line("COPY . .");
+    }
+
+    /// Plain paths of the context: files of the root together, those in folders to the same folder.
+    pub(crate) fn copy(&mut self, paths: &[String]) {
+        let (deep, flat): (Vec<&String>, Vec<&String>) = paths.iter().partition(|path| path.contains('/'));
+        if !flat.is_empty() {
+            let names: Vec<&str> = flat.iter().map(|path| path.as_str()).collect();
+            self.line(&format!("COPY {} ./", names.join(" ")));
+        }
+        for path in deep {
+            self.line(&format!("COPY {path} ./{path}"));
+        }
+    }
+
+    /// A folder of the context, with the same name in the image.
+    pub(crate) fn copy_folder(&mut self, path: &str) {
+        self.line(&format!("COPY {path} ./{path}"));
+    }
+
+    /// What a folder of the context holds, into the current folder.
+    pub(crate) fn copy_folder_here(&mut self, path: &str) {
+        self.line(&format!("COPY {path}/ ./"));
+    }
+
+    pub(crate) fn copy_from(&mut self, stage: &str, from: &str, to: &str) {
+        self.line(&format!("COPY --from={stage} {from} {to}"));
+    }
+
+    /// Declares the digest of the variables before a command that sees them.
+    pub(crate) fn variables_digest(&mut self, variables: &Variables) {
+        if !variables.is_empty() {
+            self.line(&format!("ARG {VARIABLES_DIGEST_ARGUMENT}"));
+        }
+    }
+
+    /// A command of ours, readable.
+    pub(crate) fn run(&mut self, mounts: &[String], command: &str) {
+        let mut line = String::from("RUN ");
+        for mount in mounts {
+            line.push_str(mount);
+            line.push_str(" \\\n    ");
+        }
+        line.push_str(command);
+        self.line(&line);
+    }
+
+    /// A command with somebody else's text in it, seeing these variables.
+    pub(crate) fn run_script(&mut self, mounts: &[String], variables: &Variables, script: &str) {
+        let mounts: Vec<String> = mounts.iter().cloned().chain(variables.mounts()).collect();
+        let script = format!("{}{script}", variables.preamble());
+        self.run(&mounts, &json(&["sh", "-c", &script]));
+    }
+
+    /// A program with its arguments and no shell.
+    pub(crate) fn run_words(&mut self, mounts: &[String], words: &[&str]) {
+        self.run(mounts, &json(words));
+    }
+
+    /// A program with its arguments, seeing these variables: a shell sets them and becomes the program.
+    pub(crate) fn run_script_with_words(&mut self, mounts: &[String], variables: &Variables, words: &[&str]) {
+        let mounts: Vec<String> = mounts.iter().cloned().chain(variables.mounts()).collect();
+        let script = format!("{}exec \"$@\"", variables.preamble());
+        let mut all = vec!["sh", "-c", &script, "sh"];
+        all.extend(words);
+        self.run(&mounts, &json(&all));
+    }
+
+    /// What the container runs, by a shell.
+    pub(crate) fn start(&mut self, script: &str) {
+        self.start_words(&["sh", "-c", script]);
+    }
+
+    /// What the container runs, without a shell.
+    pub(crate) fn start_words(&mut self, words: &[&str]) {
+        self.line(&format!("CMD {}", json(words)));
+    }
+}
+
+/// Cache mounts, each under the service's own id.
+#[derive(Clone, Debug)]
+pub(crate) struct Caches {
+    key: String,
+}
+
+impl Caches {
+    pub(crate) fn new(key: &str) -> Self {
+        Self { key: key.to_owned() }
+    }
+
+    /// Without a key there are no caches: an id without one would be shared by all.
+    pub(crate) fn mount(&self, name: &str, target: &str, exclusive: bool) -> Vec<String> {
+        if self.key.is_empty() {
+            return Vec::new();
+        }
+        let sharing = if exclusive { ",sharing=locked" } else { "" };
+        vec![format!(
+            "--mount=type=cache,id={}-{name},target={target}{sharing}",
+            self.key
+        )]
+    }
+
+    pub(crate) fn are_on(&self) -> bool {
+        !self.key.is_empty()
+    }
+}
+
+/// The user's variables that a command sees, by name. Values arrive as BuildKit secrets and leave nothing in a layer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variables {
+    names: Vec<String>,
+}
+
+impl Variables {
+    /// The names must be those of shell variables.
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        Self { names }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    fn mounts(&self) -> Vec<String> {
+        self.names
+            .iter()
+            .map(|name| format!("--mount=type=secret,id={name}"))
+            .collect()
+    }
+
+    /// Exports each secret that was given. Builders of the age that we support cannot put secrets into the
+    /// environment themselves.
+    fn preamble(&self) -> String {
+        if self.names.is_empty() {
+            return String::new();
+        }
+        let name = PREAMBLE_VARIABLE;
+        format!(
+            "for {name} in {names}; do if [ -f {SECRETS}/${name} ]; then export \"${name}=$(cat {SECRETS}/${name})\"; \
+             fi; done; unset {name}; ",
+            names = self.names.join(" ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_on_its_line() {
+        let mut file = Dockerfile::default();
+        file.comment("a\nRUN evil \\");
+        file.start("x\nRUN evil <<EOF\n\"]\n");
+        let text = file.finish();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains("<<"));
+        assert!(!text.lines().any(|line| line.starts_with("RUN") || line.ends_with('\\')));
+    }
+
+    #[test]
+    fn variables_are_mounted_and_exported_by_name() {
+        let mut file = Dockerfile::default();
+        file.run_script(&[], &Variables::new(vec!["A".to_owned(), "B".to_owned()]), "make");
+        let text = file.finish();
+        assert!(
+            text.starts_with("RUN --mount=type=secret,id=A \\\n    --mount=type=secret,id=B \\\n    [\"sh\",\"-c\",")
+        );
+        assert!(text.contains("for _click_deploy_name in A B; do"));
+    }
+}

@@ -1,0 +1,92 @@
+//! The Dockerfile of a Go application.
+//!
+//! Modules and compiled packages are in cache mounts, so a change of one line compiles one package and links. The
+//! image holds the program, the files beside its source, certificates, and nothing else, unless something needs a
+//! shell or the C library.
+
+use crate::{
+    bases,
+    dockerfile::{Caches, Dockerfile},
+    go::{Build, Recipe, Start},
+};
+
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
+    let mut file = Dockerfile::default();
+    file.comment("A Go application.");
+    file.from(&bases::go(), Some("build"));
+    file.workdir("/src");
+    let c = if recipe.needs_c { "1" } else { "0" };
+    file.env(&[("CGO_ENABLED", c), ("GOTOOLCHAIN", "local")]);
+    // Depends on nothing of the application's, so it stays cached.
+    file.run(&[], &prepare(recipe));
+    file.copy_everything();
+
+    let mut mounts = caches.mount("go-modules", "/go/pkg/mod", false);
+    mounts.extend(caches.mount("go-build", "/root/.cache/go-build", false));
+    if let Some(command) = &recipe.install {
+        file.run_script(&mounts, &recipe.install_variables, command.text());
+    }
+    file.variables_digest(&recipe.build_variables);
+    match &recipe.build {
+        Build::Package {
+            folder,
+            output,
+            embeds_zones,
+        } => {
+            // Git may be missing or may not trust the folder's owner, and the version is not asked for.
+            let package = if folder.is_empty() {
+                ".".to_owned()
+            } else {
+                format!("./{folder}")
+            };
+            let tags = if *embeds_zones { " -tags timetzdata" } else { "" };
+            let command = format!("go build -buildvcs=false{tags} -ldflags='-s -w' -o /out/app/{output} {package}");
+            if recipe.build_variables.is_empty() {
+                file.run(&mounts, &command);
+            } else {
+                file.run_script(&mounts, &recipe.build_variables, &command);
+            }
+        }
+        Build::Custom(command) => file.run_script(&mounts, &recipe.build_variables, command.text()),
+    }
+    if recipe.has_files || matches!(recipe.build, Build::Custom(_)) {
+        file.comment("What else the program may open.");
+        file.run(
+            &[],
+            "find . \\( -path ./vendor -o -path ./.git \\) -prune -o \\( -type f -o -type l \\) ! -name '*.go' \\\n    \
+             -exec cp -P --parents -t /out/app {} +",
+        );
+    }
+
+    let needs_system = recipe.needs_c || matches!(recipe.start, Start::Command(_));
+    file.from(if needs_system { bases::DEBIAN } else { "scratch" }, None);
+    file.copy_from("build", "/out/", "/");
+    file.workdir("/app");
+    match &recipe.start {
+        Start::Program(path) => {
+            file.env(&[("HOME", "/tmp")]);
+            file.start_words(&[path]);
+        }
+        Start::Command(command) => {
+            file.env(&[("PATH", "/app/bin:$PATH")]);
+            file.start(&command.as_process());
+        }
+    }
+    file
+}
+
+/// What the image holds beside the program: certificates, and a place for temporary files.
+fn prepare(recipe: &Recipe) -> String {
+    let folder = match &recipe.build {
+        Build::Package { output, .. } => output
+            .rsplit_once('/')
+            .map_or(String::new(), |(folder, _)| format!("/{folder}")),
+        Build::Custom(_) => String::new(),
+    };
+    format!(
+        "mkdir -p /out/app{folder} /out/etc/ssl/certs && mkdir -m 1777 /out/tmp \\\n && if [ -f {CERTIFICATES} ]; then \
+         cp {CERTIFICATES} /out{CERTIFICATES}; fi"
+    )
+}

@@ -1,0 +1,169 @@
+//! An application's files in, a build plan out.
+//!
+//! [`plan`] reads files below one directory and answers with a [`Plan`]: what was detected, and a Dockerfile over the
+//! official language images. It starts no process, needs no network and takes milliseconds. Whoever calls it passes
+//! each name of [`Settings::variables`] to the build as a BuildKit secret of the same id, and a keyed digest of their
+//! values as the build argument [`VARIABLES_DIGEST_ARGUMENT`].
+//!
+//! Hostile files are expected: reading never leaves the directory, and text out of files reaches the Dockerfile only
+//! as JSON (see `dockerfile.rs`).
+
+mod base_images;
+mod bases;
+mod caddy;
+mod command;
+mod dockerfile;
+mod go;
+mod ignore;
+mod node;
+mod plan;
+mod procfile;
+mod python;
+mod refusal;
+mod settings;
+mod static_site;
+mod survey;
+mod tree;
+mod versions;
+
+pub use base_images::base_images_of_dockerfile;
+pub use dockerfile::VARIABLES_DIGEST_ARGUMENT;
+pub use plan::{Fact, Plan};
+pub use refusal::Refusal;
+pub use settings::Settings;
+
+use settings::Choice;
+use survey::Survey;
+use tree::{Tree, shown};
+
+/// Plans the application in a directory. A `Dockerfile` in it is not looked at: whoever has one needs no plan.
+pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal> {
+    let tree = Tree::open(root)?;
+    let mut survey = Survey::begin(&tree, settings)?;
+    let provider = choose_provider(&tree, settings)?;
+    let outcome = match provider {
+        Provider::Go => go::plan(&mut survey)?,
+        Provider::Python => python::plan(&mut survey)?,
+        Provider::Node => node::plan(&mut survey)?,
+        Provider::Static => static_site::plan(&mut survey)?,
+    };
+    Ok(survey.finish(outcome))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    Go,
+    Python,
+    Node,
+    Static,
+}
+
+/// The first language whose files are there: a Python application with a `package.json` for its stylesheets is a
+/// Python application.
+fn choose_provider(tree: &Tree, settings: &Settings) -> Result<Provider, Refusal> {
+    if let Some(chosen) = settings.chosen(Choice::Provider) {
+        return match chosen.value.as_str() {
+            "go" => Ok(Provider::Go),
+            "python" => Ok(Provider::Python),
+            "node" => Ok(Provider::Node),
+            "static" => Ok(Provider::Static),
+            other => Err(Refusal::Setting {
+                name: chosen.because,
+                why: format!("{:?} is none of go, python, node and static", shown(other)),
+            }),
+        };
+    }
+    if go::is_there(tree) {
+        Ok(Provider::Go)
+    } else if python::is_there(tree)? {
+        Ok(Provider::Python)
+    } else if tree.has("package.json") {
+        Ok(Provider::Node)
+    } else if python::is_a_lone_script(tree) {
+        Ok(Provider::Python)
+    } else if node::is_a_lone_script(tree) {
+        Ok(Provider::Node)
+    } else if static_site::is_there(tree) || settings.chosen(Choice::Output).is_some() {
+        Ok(Provider::Static)
+    } else {
+        Err(unknown(tree))
+    }
+}
+
+/// Files that show a language for which there is no provider yet.
+const OTHER_LANGUAGES: &[(&str, &str)] = &[
+    ("composer.json", "PHP"),
+    ("index.php", "PHP"),
+    ("Gemfile", "Ruby"),
+    ("Cargo.toml", "Rust"),
+    ("pom.xml", "Java"),
+    ("build.gradle", "Java"),
+    ("build.gradle.kts", "Java or Kotlin"),
+    ("deno.json", "Deno"),
+    ("deno.jsonc", "Deno"),
+    ("mix.exs", "Elixir"),
+    ("gleam.toml", "Gleam"),
+    ("CMakeLists.txt", "C or C++"),
+    ("Package.swift", "Swift"),
+    ("build.sbt", "Scala"),
+    ("environment.yml", "Conda"),
+    ("start.sh", "shell scripts"),
+];
+
+fn unknown(tree: &Tree) -> Refusal {
+    let entries = tree.entries("");
+    let mut names: Vec<String> = entries
+        .iter()
+        .take(15)
+        .map(|entry| format!("{}{}", shown(&entry.name), if entry.is_folder { "/" } else { "" }))
+        .collect();
+    if entries.len() > names.len() {
+        names.push(format!("and {} more", entries.len() - names.len()));
+    }
+    let seen = if names.is_empty() {
+        "nothing: the directory is empty".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let dotnet = entries.iter().find(|entry| {
+        [".csproj", ".fsproj", ".sln"]
+            .iter()
+            .any(|end| entry.name.ends_with(end))
+    });
+    let other = OTHER_LANGUAGES
+        .iter()
+        .find(|(file, _)| tree.has(file))
+        .map(|(file, language)| (*file, *language));
+    let other = other.or_else(|| dotnet.map(|entry| (entry.name.as_str(), ".NET")));
+    let below: Vec<String> = tree
+        .code_folders("")
+        .into_iter()
+        .filter(|folder| {
+            [
+                "package.json",
+                "go.mod",
+                "requirements.txt",
+                "pyproject.toml",
+                "index.html",
+            ]
+            .iter()
+            .any(|file| tree.has_file(&format!("{folder}/{file}")))
+        })
+        .take(10)
+        .map(|folder| shown(&folder))
+        .collect();
+    let advice = if let Some((file, language)) = other {
+        format!(
+            "{} means {language}, which is not planned yet: add a Dockerfile.",
+            shown(file)
+        )
+    } else if below.is_empty() {
+        "Add one of these files, or a Dockerfile.".to_owned()
+    } else {
+        format!(
+            "There is an application in {}: set the root directory to one of them.",
+            below.join(", ")
+        )
+    };
+    Refusal::Unknown { seen, advice }
+}

@@ -1,0 +1,561 @@
+//! What kind of Node.js application it is, what builds it, and what is left to run or to serve.
+
+use serde_json::Value;
+
+use crate::{
+    Refusal,
+    caddy::Missing,
+    command::{Command, words},
+    node::{package::Package, start},
+    tree::{Tree, is_plain_path},
+};
+
+/// What is left when the build is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Files for a web server.
+    Files { folder: String, missing: Missing },
+    /// A program.
+    Process {
+        start: Command,
+        because: String,
+        kept: Kept,
+    },
+    /// Nothing says what.
+    Unknown,
+}
+
+/// How much of the build a program needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Everything,
+    /// A folder that holds its own dependencies.
+    Folder(&'static str),
+    /// What Next.js traced, which is spread over three places.
+    NextStandalone,
+}
+
+/// An application's kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    pub(crate) framework: Option<&'static str>,
+    /// What builds it if there is no `build` script.
+    pub(crate) build: Option<&'static str>,
+    pub(crate) shape: Shape,
+    pub(crate) warning: Option<String>,
+}
+
+impl Kind {
+    fn new(framework: &'static str, build: &'static str, shape: Shape) -> Self {
+        Self {
+            framework: Some(framework),
+            build: Some(build),
+            shape,
+            warning: None,
+        }
+    }
+}
+
+fn files(folder: &str, missing: Missing) -> Shape {
+    Shape::Files {
+        folder: folder.to_owned(),
+        missing,
+    }
+}
+
+const SPA: Missing = Missing::Page("index.html");
+
+fn process(text: &str, because: &str, kept: Kept) -> Result<Shape, Refusal> {
+    Ok(Shape::Process {
+        start: Command::parse(text, because)?,
+        because: because.to_owned(),
+        kept,
+    })
+}
+
+/// The start script, unless it only starts a server for development (its words begin with one of these).
+fn own_start(package: &Package, but_not: &[&str]) -> Result<Option<Shape>, Refusal> {
+    let Some(start) = start::of_script(package, "start")? else {
+        return Ok(None);
+    };
+    if begins_with_any(&start, but_not) {
+        return Ok(None);
+    }
+    Ok(Some(Shape::Process {
+        start,
+        because: "scripts.start in package.json".to_owned(),
+        kept: Kept::Everything,
+    }))
+}
+
+/// Whether the command's program and its arguments begin with one of these, behind `npx` and settings of variables.
+fn begins_with_any(command: &Command, beginnings: &[&str]) -> bool {
+    let program: Vec<&str> = words(command.text())
+        .skip_while(|word| {
+            word.contains('=') || matches!(*word, "npx" | "cross-env" | "bunx" | "exec" | "dotenv" | "--")
+        })
+        .collect();
+    let program = program.join(" ");
+    let program = program.strip_prefix("./node_modules/.bin/").unwrap_or(&program);
+    beginnings.iter().any(|beginning| {
+        program
+            .strip_prefix(beginning)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    })
+}
+
+/// Servers that only serve what a build has written, or serve it while it is developed.
+const FILE_SERVERS: &[&str] = &[
+    "vite",
+    "react-scripts start",
+    "react-app-rewired start",
+    "craco start",
+    "ng",
+    "vue-cli-service serve",
+    "astro",
+    "gatsby",
+    "webpack",
+    "webpack-dev-server",
+    "parcel",
+    "serve",
+    "http-server",
+    "live-server",
+    "eleventy",
+    "docusaurus",
+    "vitepress",
+    "rsbuild",
+    "preact",
+    "ember",
+    "hexo",
+    "next dev",
+    "sirv",
+];
+
+/// The text of the first of these files, without lines that are comments.
+fn configuration(tree: &Tree, name: &str) -> String {
+    let endings = ["js", "mjs", "ts", "cjs", "mts"];
+    let path = endings
+        .iter()
+        .map(|ending| format!("{name}.{ending}"))
+        .find(|path| tree.has_file(path));
+    let text = path.map(|path| tree.head(&path)).unwrap_or_default();
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The literal that a configuration gives a key: `key: 'value'`.
+fn literal<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.match_indices(key).find_map(|(at, _)| {
+        let starts_a_word = !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        let rest = text[at + key.len()..].trim_start_matches(['\'', '"']).trim_start();
+        let rest = rest
+            .strip_prefix(':')
+            .or_else(|| rest.strip_prefix('='))
+            .filter(|_| starts_a_word)?
+            .trim_start();
+        let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"' | '`'))?;
+        rest[1..].split(quote).next()
+    })
+}
+
+fn is_off(text: &str, key: &str) -> bool {
+    text.match_indices(key).any(|(at, _)| {
+        text[at + key.len()..]
+            .trim_start()
+            .strip_prefix(':')
+            .is_some_and(|value| value.trim_start().starts_with("false"))
+    })
+}
+
+/// Recognizes the framework. Those that are built on others come before them.
+pub(crate) fn detect(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Refusal> {
+    if package.uses("next") {
+        return next(tree, package, has_workspaces);
+    }
+    if package.uses("nuxt") || package.uses("nuxt3") {
+        return nuxt(package);
+    }
+    if package.uses("@sveltejs/kit") {
+        return svelte_kit(tree, package);
+    }
+    if package.uses("astro") {
+        return astro(tree, package);
+    }
+    if package.uses("@react-router/dev") || package.uses("@remix-run/dev") {
+        return react_router(tree, package);
+    }
+    if package.uses("@nestjs/core") {
+        let start = match start::of_script(package, "start:prod")? {
+            Some(start) => {
+                let because = "scripts.start:prod in package.json".to_owned();
+                Shape::Process {
+                    start,
+                    because,
+                    kept: Kept::Everything,
+                }
+            }
+            None => match own_start(package, &["nest"])? {
+                Some(shape) => shape,
+                None => process("node dist/main.js", "NestJS", Kept::Everything)?,
+            },
+        };
+        return Ok(Kind::new("NestJS", "nest build", start));
+    }
+    if let Some(kind) = site(tree, package)? {
+        return Ok(kind);
+    }
+    generic(package)
+}
+
+fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Refusal> {
+    let configuration = configuration(tree, "next.config");
+    let kind = |shape| Ok(Kind::new("Next.js", "next build", shape));
+    if literal(&configuration, "output") == Some("export") {
+        return kind(files("out", Missing::NotFound));
+    }
+    if let Some(own) = own_start(package, &["next"])? {
+        return kind(own);
+    }
+    if literal(&configuration, "output") == Some("standalone") && !has_workspaces {
+        return kind(process(
+            "node server.js",
+            "output: standalone in the Next.js configuration",
+            Kept::NextStandalone,
+        )?);
+    }
+    kind(process(
+        "next start -p ${PORT:-3000} -H 0.0.0.0",
+        "Next.js",
+        Kept::Everything,
+    )?)
+}
+
+fn nuxt(package: &Package) -> Result<Kind, Refusal> {
+    let kind = |shape| Ok(Kind::new("Nuxt", "nuxt build", shape));
+    if package
+        .script("build")
+        .is_some_and(|build| build.contains("nuxt generate") || build.contains("nuxi generate"))
+    {
+        return kind(files(".output/public", Missing::Page("200.html")));
+    }
+    let is_second = package
+        .text(&["dependencies", "nuxt"])
+        .is_some_and(|version| version.trim_matches(['^', '~', '=']).starts_with("2."));
+    if is_second {
+        let own = own_start(package, &["nuxt dev", "nuxt"])?;
+        return kind(match own {
+            Some(own) => own,
+            None => process(
+                "nuxt start --hostname 0.0.0.0 --port ${PORT:-3000}",
+                "Nuxt 2",
+                Kept::Everything,
+            )?,
+        });
+    }
+    if let Some(own) = own_start(
+        package,
+        &[
+            "nuxt",
+            "nuxi",
+            "node .output/server/index.mjs",
+            "node ./.output/server/index.mjs",
+        ],
+    )? {
+        return kind(own);
+    }
+    kind(process(
+        "node .output/server/index.mjs",
+        "Nuxt",
+        Kept::Folder(".output"),
+    )?)
+}
+
+fn svelte_kit(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
+    let text = format!(
+        "{}\n{}",
+        configuration(tree, "svelte.config"),
+        configuration(tree, "vite.config")
+    );
+    let uses = |adapter: &str| text.contains(adapter) || (!text.contains("adapter-") && package.uses(adapter));
+    if uses("@sveltejs/adapter-static") {
+        let fallback = literal(&text, "fallback");
+        let missing = match fallback {
+            Some("index.html") => SPA,
+            Some("200.html") => Missing::Page("200.html"),
+            _ => Missing::NotFound,
+        };
+        let folder = literal(&text, "pages")
+            .filter(|folder| is_plain_path(folder))
+            .unwrap_or("build");
+        return Ok(Kind::new("SvelteKit", "vite build", files(folder, missing)));
+    }
+    if uses("@sveltejs/adapter-node") {
+        let folder = literal(&text, "out")
+            .filter(|folder| is_plain_path(folder))
+            .unwrap_or("build");
+        let shape = match own_start(package, &["vite"])? {
+            Some(own) => own,
+            None => process(&format!("node {folder}"), "SvelteKit's adapter-node", Kept::Everything)?,
+        };
+        let mut kind = Kind::new("SvelteKit", "vite build", shape);
+        kind.warning = Some("SvelteKit accepts forms only if the variable ORIGIN holds the service's URL.".to_owned());
+        return Ok(kind);
+    }
+    if let Some(own) = own_start(package, &["vite"])? {
+        return Ok(Kind::new("SvelteKit", "vite build", own));
+    }
+    Err(Refusal::Framework {
+        framework: "SvelteKit",
+        why: "svelte.config.js names an adapter that makes no server for a container (looked for \
+              @sveltejs/adapter-node and @sveltejs/adapter-static)"
+            .to_owned(),
+        advice: "Install @sveltejs/adapter-node and use it in svelte.config.js.".to_owned(),
+    })
+}
+
+fn astro(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
+    let text = configuration(tree, "astro.config");
+    let kind = |shape| Ok(Kind::new("Astro", "astro build", shape));
+    if text.contains("@astrojs/node") {
+        return kind(match own_start(package, &["astro"])? {
+            Some(own) => own,
+            None => process("node ./dist/server/entry.mjs", "Astro's Node adapter", Kept::Everything)?,
+        });
+    }
+    if literal(&text, "output") == Some("server") {
+        return Err(Refusal::Framework {
+            framework: "Astro",
+            why: "output is \"server\", and astro.config names no adapter that makes a server for a container"
+                .to_owned(),
+            advice: "Run `npx astro add node`.".to_owned(),
+        });
+    }
+    let folder = literal(&text, "outDir").map(|folder| folder.trim_start_matches("./").trim_end_matches('/'));
+    kind(files(
+        folder.filter(|folder| is_plain_path(folder)).unwrap_or("dist"),
+        Missing::NotFound,
+    ))
+}
+
+fn react_router(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
+    let (name, build, server, settings) = if package.uses("@react-router/dev") {
+        (
+            "React Router",
+            "react-router build",
+            "react-router-serve",
+            configuration(tree, "react-router.config"),
+        )
+    } else {
+        (
+            "Remix",
+            "remix vite:build",
+            "remix-serve",
+            configuration(tree, "vite.config"),
+        )
+    };
+    if is_off(&settings, "ssr") {
+        return Ok(Kind::new(name, build, files("build/client", SPA)));
+    }
+    let shape = match own_start(package, &["react-router dev", "remix dev", "remix vite:dev", "vite"])? {
+        Some(own) => own,
+        None => process(&format!("{server} ./build/server/index.js"), name, Kept::Everything)?,
+    };
+    Ok(Kind::new(name, build, shape))
+}
+
+/// Builds whose result is files, unless a start script starts a real server.
+fn site(tree: &Tree, package: &Package) -> Result<Option<Kind>, Refusal> {
+    let build = package.script("build").unwrap_or_default();
+    let server = own_start(package, FILE_SERVERS)?;
+    let is_server = server.is_some();
+    let kind = |name, build, shape| Ok(Some(Kind::new(name, build, server.clone().unwrap_or(shape))));
+    if package.uses("@angular/core") && tree.has("angular.json") {
+        let shape = if is_server {
+            Shape::Unknown
+        } else {
+            angular(tree, package)?
+        };
+        return kind("Angular", "ng build", shape);
+    }
+    if package.uses("gatsby") {
+        return kind("Gatsby", "gatsby build", files("public", Missing::NotFound));
+    }
+    if package.uses("@docusaurus/core") {
+        return kind("Docusaurus", "docusaurus build", files("build", Missing::NotFound));
+    }
+    if package.uses("vitepress") {
+        let folder = words(build)
+            .skip_while(|word| *word != "vitepress")
+            .nth(2)
+            .filter(|folder| is_plain_path(folder));
+        let folder = folder.map_or_else(
+            || ".vitepress/dist".to_owned(),
+            |folder| format!("{folder}/.vitepress/dist"),
+        );
+        return kind("VitePress", "vitepress build", files(&folder, Missing::NotFound));
+    }
+    if package.uses("@11ty/eleventy") {
+        return kind("Eleventy", "eleventy", files("_site", Missing::NotFound));
+    }
+    if package.uses("react-scripts") {
+        return kind("Create React App", "react-scripts build", files("build", SPA));
+    }
+    if package.uses("@vue/cli-service") {
+        return kind("Vue CLI", "vue-cli-service build", files("dist", SPA));
+    }
+    // A server that has Vite for its own pages, or only for its tests, is a server.
+    let builds_with = |program: &str| words(build).any(|word| word == program);
+    let vite_builds = builds_with("vite") || package.scripts_mention("vite build");
+    if package.uses("vite") && (vite_builds || (build.is_empty() && tree.has_file("index.html"))) && !is_server {
+        let text = configuration(tree, "vite.config");
+        let argument = words(build).skip_while(|word| *word != "--outDir").nth(1);
+        let folder = argument
+            .or_else(|| literal(&text, "outDir"))
+            .map(|folder| folder.trim_start_matches("./").trim_end_matches('/'));
+        let name = if package.uses("svelte") {
+            "Svelte with Vite"
+        } else if package.uses("vue") {
+            "Vue with Vite"
+        } else if package.uses("react") {
+            "React with Vite"
+        } else {
+            "Vite"
+        };
+        // An outDir beside a root would need Vite itself to resolve; the usual place is right nearly always.
+        let folder = folder.filter(|folder| is_plain_path(folder)).unwrap_or("dist");
+        return kind(name, "vite build", files(folder, SPA));
+    }
+    for (dependency, program, name, folder) in [
+        ("@rsbuild/core", "rsbuild", "Rsbuild", "dist"),
+        ("parcel", "parcel", "Parcel", "dist"),
+        ("preact-cli", "preact", "Preact CLI", "build"),
+        ("ember-cli", "ember", "Ember", "dist"),
+        ("webpack", "webpack", "webpack", "dist"),
+    ] {
+        // Its start script, if there is one, only serves files.
+        let no_program = || package.script("start").is_some() || start::entry(tree, package, false, false).is_none();
+        if package.uses(dependency) && builds_with(program) && !is_server && no_program() {
+            return Ok(Some(Kind {
+                framework: Some(name),
+                build: None,
+                shape: files(folder, SPA),
+                warning: None,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Where Angular's builder writes, out of `angular.json`.
+fn angular(tree: &Tree, package: &Package) -> Result<Shape, Refusal> {
+    let text = tree.text("angular.json")?.unwrap_or_default();
+    let workspace: Value = serde_json::from_str(&text).map_err(|error| Refusal::Malformed {
+        path: "angular.json".to_owned(),
+        why: error.to_string(),
+    })?;
+    let projects = workspace.get("projects").and_then(Value::as_object);
+    let default = workspace.get("defaultProject").and_then(Value::as_str);
+    let project = projects.and_then(|projects| {
+        let is_application = |(_, project): &(&String, &Value)| {
+            project
+                .get("projectType")
+                .and_then(Value::as_str)
+                .is_none_or(|kind| kind == "application")
+        };
+        let named = default.and_then(|name| projects.iter().find(|(key, _)| *key == name));
+        named.or_else(|| projects.iter().find(is_application))
+    });
+    let Some((name, project)) = project else {
+        return Ok(Shape::Unknown);
+    };
+    let target = project
+        .get("architect")
+        .or_else(|| project.get("targets"))
+        .and_then(|targets| targets.get("build"));
+    let builder = target
+        .and_then(|target| target.get("builder"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let options = target.and_then(|target| target.get("options"));
+    let path = options.and_then(|options| options.get("outputPath"));
+    let (base, browser) = match path {
+        Some(Value::String(base)) => (base.as_str(), None),
+        Some(value) => (
+            value.get("base").and_then(Value::as_str).unwrap_or_default(),
+            value.get("browser").and_then(Value::as_str),
+        ),
+        None => ("", None),
+    };
+    let base = if base.is_empty() {
+        format!("dist/{name}")
+    } else {
+        base.trim_start_matches("./").to_owned()
+    };
+    let base = base.trim_end_matches('/');
+    if !is_plain_path(base) || !browser.is_none_or(|browser| browser.is_empty() || is_plain_path(browser)) {
+        return Ok(Shape::Unknown);
+    }
+    if package.uses("@angular/ssr") && options.is_some_and(|options| options.get("ssr").is_some()) {
+        let is_static = options
+            .and_then(|options| options.get("outputMode"))
+            .and_then(Value::as_str)
+            == Some("static");
+        if !is_static {
+            return process(
+                &format!("node {base}/server/server.mjs"),
+                "Angular's server-side rendering",
+                Kept::Everything,
+            );
+        }
+    }
+    let folder = match browser {
+        Some("") => base.to_owned(),
+        Some(browser) => format!("{base}/{browser}"),
+        None if builder.ends_with(":application") => format!("{base}/browser"),
+        None => base.to_owned(),
+    };
+    Ok(files(&folder, SPA))
+}
+
+/// Frameworks that change nothing about building and starting, for the screen.
+const SERVERS: &[(&str, &str)] = &[
+    ("@tanstack/react-start", "TanStack Start"),
+    ("@solidjs/start", "SolidStart"),
+    ("@strapi/strapi", "Strapi"),
+    ("@adonisjs/core", "AdonisJS"),
+    ("@medusajs/medusa", "Medusa"),
+    ("@keystone-6/core", "Keystone"),
+    ("fastify", "Fastify"),
+    ("hono", "Hono"),
+    ("elysia", "Elysia"),
+    ("koa", "Koa"),
+    ("@hapi/hapi", "hapi"),
+    ("express", "Express"),
+    ("socket.io", "Socket.IO"),
+];
+
+fn generic(package: &Package) -> Result<Kind, Refusal> {
+    let framework = SERVERS
+        .iter()
+        .find(|(name, _)| package.uses(name))
+        .map(|(_, shown)| *shown);
+    let shape = own_start(package, &[])?.unwrap_or(Shape::Unknown);
+    let shape = match shape {
+        Shape::Unknown
+            if ["TanStack Start", "SolidStart"]
+                .iter()
+                .any(|name| framework == Some(*name)) =>
+        {
+            process("node .output/server/index.mjs", "the framework", Kept::Everything)?
+        }
+        shape => shape,
+    };
+    Ok(Kind {
+        framework,
+        build: None,
+        shape,
+        warning: None,
+    })
+}

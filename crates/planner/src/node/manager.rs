@@ -1,0 +1,293 @@
+//! The package manager: which one, which version, and how it is spoken to.
+
+use crate::{
+    dockerfile::Caches,
+    node::package::Package,
+    tree::{Tree, shown},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Npm,
+    Pnpm,
+    YarnClassic,
+    YarnBerry,
+    Bun,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Manager {
+    pub(crate) kind: Kind,
+    /// The version to install, exact where `packageManager` names one.
+    version: String,
+    pub(crate) lock: Option<&'static str>,
+    pub(crate) because: String,
+    /// Lock files of other managers, which are not used.
+    pub(crate) other_locks: Vec<&'static str>,
+    /// What `packageManager` says, if it was not understood.
+    pub(crate) not_understood: Option<String>,
+    /// The application brings Yarn's cache along.
+    has_yarn_cache: bool,
+    can_focus: bool,
+}
+
+/// Where pnpm keeps packages unless told otherwise; not every command of every version can be told.
+const PNPM_STORE: &str = "/root/.local/share/pnpm/store";
+
+impl Kind {
+    fn locks(self) -> &'static [&'static str] {
+        match self {
+            Self::Npm => &["package-lock.json", "npm-shrinkwrap.json"],
+            Self::Pnpm => &["pnpm-lock.yaml"],
+            Self::YarnClassic | Self::YarnBerry => &["yarn.lock"],
+            Self::Bun => &["bun.lock", "bun.lockb"],
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::YarnClassic | Self::YarnBerry => "yarn",
+            Self::Bun => "bun",
+        }
+    }
+}
+
+/// A version that can stand in a command: digits, dots, and a plain suffix.
+fn is_version(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_digit())
+        && text
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || ".-".contains(character))
+}
+
+impl Manager {
+    pub(crate) fn detect(tree: &Tree, package: &Package) -> Self {
+        let mut not_understood = None;
+        let mut asked = None;
+        if let Some(text) = package.text(&["packageManager"]) {
+            let (name, version) = text.split_once('@').unwrap_or((text, ""));
+            let version = version.split('+').next().unwrap_or_default();
+            let version = Some(version).filter(|version| is_version(version));
+            match name {
+                "npm" => asked = Some((Kind::Npm, version)),
+                "pnpm" => asked = Some((Kind::Pnpm, version)),
+                "bun" => asked = Some((Kind::Bun, version)),
+                "yarn" => {
+                    let classic = version.map_or_else(|| yarn_kind(tree) == Kind::YarnClassic, |v| v.starts_with("1."));
+                    asked = Some((if classic { Kind::YarnClassic } else { Kind::YarnBerry }, version));
+                }
+                _ => not_understood = Some(shown(text)),
+            }
+            if asked.is_some_and(|(_, version)| version.is_none()) && text.contains('@') {
+                not_understood = Some(shown(text));
+            }
+        }
+        let by_lock = [Kind::Pnpm, Kind::Bun, Kind::YarnClassic, Kind::Npm]
+            .into_iter()
+            .find_map(|kind| Some((kind, *kind.locks().iter().find(|lock| tree.has_file(lock))?)));
+        let (kind, version, because) = match (asked, by_lock) {
+            (Some((kind, version)), _) => (kind, version, "packageManager in package.json".to_owned()),
+            (None, Some((Kind::YarnClassic, lock))) => (yarn_kind(tree), None, lock.to_owned()),
+            (None, Some((kind, lock))) => (kind, None, lock.to_owned()),
+            (None, None) if tree.has_file("pnpm-workspace.yaml") => {
+                (Kind::Pnpm, None, "pnpm-workspace.yaml".to_owned())
+            }
+            (None, None) if tree.has_file(".yarnrc.yml") => (Kind::YarnBerry, None, ".yarnrc.yml".to_owned()),
+            (None, None) => (Kind::Npm, None, "there is no lock file".to_owned()),
+        };
+        let lock = kind.locks().iter().copied().find(|lock| tree.has_file(lock));
+        let all = [Kind::Pnpm, Kind::Bun, Kind::YarnClassic, Kind::Npm]
+            .into_iter()
+            .flat_map(|kind| kind.locks());
+        let other_locks = all
+            .copied()
+            .filter(|other| !kind.locks().contains(other) && tree.has_file(other))
+            .collect();
+        let version = version.map_or_else(|| default_version(tree, kind).to_owned(), str::to_owned);
+        let plugins = tree.head(".yarnrc.yml").contains("workspace-tools");
+        let can_focus = plugins || !(version.starts_with("2.") || version.starts_with("3."));
+        let has_yarn_cache = tree.has_folder(".yarn/cache");
+        Self {
+            kind,
+            version,
+            lock,
+            because,
+            other_locks,
+            not_understood,
+            has_yarn_cache,
+            can_focus,
+        }
+    }
+
+    /// As shown to people.
+    pub(crate) fn described(&self) -> String {
+        match self.kind {
+            Kind::Npm => "npm".to_owned(),
+            kind => format!("{} {}", kind.name(), self.version),
+        }
+    }
+
+    /// The command that puts the manager into the image; npm is there already. Everything comes from the npm registry.
+    pub(crate) fn obtain(&self) -> Option<String> {
+        let version = &self.version;
+        let flags = "--no-audit --no-fund --no-update-notifier";
+        Some(match self.kind {
+            Kind::Npm => return None,
+            Kind::Pnpm => format!("npm install -g {flags} pnpm@{version}"),
+            // The official image has a Yarn of its own in the same place.
+            Kind::YarnClassic => format!("npm install -g {flags} --force yarn@{version}"),
+            Kind::YarnBerry => format!("npm install -g {flags} --force @yarnpkg/cli-dist@{version}"),
+            // Newer versions of npm do not run the script that puts the program in its place.
+            Kind::Bun => format!(
+                "npm install -g {flags} --ignore-scripts bun@{version} && node \"$(npm root -g)/bun/install.js\""
+            ),
+        })
+    }
+
+    /// The manager's own settings, for every stage.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, &'static str)> {
+        match self.kind {
+            // Plug'n'Play would leave the packages in the cache, which is not in the image.
+            Kind::YarnBerry if self.has_yarn_cache => {
+                vec![("YARN_NODE_LINKER", "node-modules"), ("YARN_ENABLE_TELEMETRY", "0")]
+            }
+            Kind::YarnBerry => vec![
+                ("YARN_NODE_LINKER", "node-modules"),
+                ("YARN_ENABLE_GLOBAL_CACHE", "true"),
+                ("YARN_ENABLE_TELEMETRY", "0"),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn caches(&self, caches: &Caches) -> Vec<String> {
+        match self.kind {
+            Kind::Npm => caches.mount("npm", "/root/.npm", false),
+            Kind::Pnpm => caches.mount("pnpm", PNPM_STORE, false),
+            // Yarn 1 corrupts a cache that two of it write.
+            Kind::YarnClassic => caches.mount("yarn", "/root/.cache/yarn", true),
+            Kind::YarnBerry => caches.mount("yarn-berry", "/root/.yarn/berry/cache", true),
+            Kind::Bun => caches.mount("bun", "/root/.bun/install/cache", false),
+        }
+    }
+
+    /// Installs what the lock file says; `only_for_running` leaves the development dependencies out.
+    pub(crate) fn install(&self, only_for_running: bool) -> String {
+        let locked = self.lock.is_some();
+        match self.kind {
+            Kind::Npm => {
+                let verb = if locked { "ci" } else { "install" };
+                let which = if only_for_running {
+                    "--omit=dev"
+                } else {
+                    "--include=dev"
+                };
+                format!("npm {verb} {which} --no-audit --no-fund --no-update-notifier")
+            }
+            Kind::Pnpm => {
+                let frozen = if locked {
+                    "--frozen-lockfile"
+                } else {
+                    "--no-frozen-lockfile"
+                };
+                let which = if only_for_running { "--prod" } else { "--prod=false" };
+                format!("pnpm install {frozen} {which}")
+            }
+            Kind::YarnClassic => {
+                let frozen = if locked { " --frozen-lockfile" } else { "" };
+                format!(
+                    "yarn install{frozen} --production={only_for_running} --non-interactive --cache-folder /root/.cache/yarn"
+                )
+            }
+            Kind::YarnBerry if only_for_running && self.can_focus => {
+                "yarn workspaces focus --all --production".to_owned()
+            }
+            Kind::YarnBerry => format!("yarn install {}", if locked { "--immutable" } else { "--no-immutable" }),
+            Kind::Bun => {
+                let frozen = if locked { " --frozen-lockfile" } else { "" };
+                let which = if only_for_running { " --production" } else { "" };
+                format!("bun install{frozen}{which}")
+            }
+        }
+    }
+
+    /// Takes the development dependencies away again, without running scripts that want them.
+    pub(crate) fn prune(&self) -> Option<String> {
+        Some(match self.kind {
+            Kind::Npm => "npm prune --omit=dev --ignore-scripts --no-audit --no-fund --no-update-notifier".to_owned(),
+            Kind::Pnpm => "CI=true pnpm prune --prod --ignore-scripts".to_owned(),
+            Kind::YarnClassic => format!("{} --ignore-scripts --prefer-offline", self.install(true)),
+            Kind::YarnBerry if self.can_focus => self.install(true),
+            Kind::YarnBerry | Kind::Bun => return None,
+        })
+    }
+
+    pub(crate) fn run_script(&self, name: &str) -> String {
+        format!("{} run {name}", self.kind.name())
+    }
+
+    /// Files beside `package.json` that an installation reads.
+    pub(crate) fn files(&self, tree: &Tree) -> Vec<String> {
+        let extra: &[&str] = match self.kind {
+            Kind::Npm => &[".npmrc"],
+            Kind::Pnpm => &[".npmrc", "pnpm-workspace.yaml", ".pnpmfile.cjs"],
+            Kind::YarnClassic => &[".npmrc", ".yarnrc"],
+            Kind::YarnBerry => &[".yarnrc.yml"],
+            Kind::Bun => &[".npmrc", "bunfig.toml"],
+        };
+        let lock = self.lock.into_iter();
+        let extra = extra.iter().copied().filter(|file| tree.has_file(file));
+        lock.chain(extra).map(str::to_owned).collect()
+    }
+
+    /// Folders that an installation reads.
+    pub(crate) fn folders(&self, tree: &Tree) -> Vec<&'static str> {
+        let folders: &[&str] = if self.kind == Kind::YarnBerry {
+            &["patches", ".yarn"]
+        } else {
+            &["patches"]
+        };
+        folders
+            .iter()
+            .copied()
+            .filter(|folder| tree.has_folder(folder))
+            .collect()
+    }
+
+    /// The files in which registries and their credentials are configured, possibly by variables.
+    pub(crate) const CONFIGURATION: [&'static str; 4] = [".npmrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml"];
+}
+
+fn yarn_kind(tree: &Tree) -> Kind {
+    let lock = tree.head("yarn.lock");
+    if lock.contains("__metadata:") || (tree.has_file(".yarnrc.yml") && !lock.contains("# yarn lockfile v1")) {
+        Kind::YarnBerry
+    } else {
+        Kind::YarnClassic
+    }
+}
+
+/// The version of a manager that reads the lock file, when nothing names one.
+fn default_version(tree: &Tree, kind: Kind) -> &'static str {
+    match kind {
+        Kind::Npm => "",
+        Kind::Pnpm => {
+            let lock = tree.head("pnpm-lock.yaml");
+            let format = lock
+                .lines()
+                .take(5)
+                .find_map(|line| line.strip_prefix("lockfileVersion:"));
+            match format.unwrap_or_default().trim().trim_matches(['\'', '"']) {
+                old if old.starts_with("5.") => "7",
+                old if old.starts_with("6.") => "8",
+                _ => "10",
+            }
+        }
+        Kind::YarnClassic => "1.22.22",
+        Kind::YarnBerry => "4",
+        Kind::Bun => "1",
+    }
+}

@@ -1,0 +1,481 @@
+//! Node.js: from `package.json` to what the Dockerfile needs to know.
+
+mod framework;
+mod manager;
+mod native;
+mod package;
+mod start;
+mod version;
+mod write;
+
+use framework::{Kept, Shape};
+use manager::{Kind, Manager};
+use package::Package;
+
+use crate::{
+    Refusal,
+    caddy::{self, Missing},
+    command::{Command, words},
+    dockerfile::Variables,
+    settings::Choice,
+    survey::{Outcome, Survey},
+    tree::Tree,
+};
+
+/// What an image need not hold, or what is made anew.
+const LEAVE_OUT: &[&str] = &[
+    "**/.next",
+    "**/.nuxt",
+    "**/.output",
+    "**/.svelte-kit",
+    "**/npm-debug.log*",
+];
+
+/// Everything that the Dockerfile of a Node.js application depends on.
+#[derive(Debug)]
+struct Recipe {
+    major: u64,
+    manager: Manager,
+    compiles: bool,
+    install: Option<Install>,
+    /// The build command, and whether its text is somebody else's.
+    build: Option<Command>,
+    build_variables: Variables,
+    shape: Shape,
+    /// The final image needs the package manager.
+    runs_manager: bool,
+    /// Cache folders of the build tools, below the application's folder.
+    build_caches: Vec<(&'static str, &'static str)>,
+    dependencies: Dependencies,
+    /// There is something to take away.
+    prunes: bool,
+}
+
+#[derive(Debug)]
+struct Install {
+    command: String,
+    is_ours: bool,
+    inputs: Inputs,
+    variables: Variables,
+}
+
+/// What has to be in place before dependencies are installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Inputs {
+    Only {
+        files: Vec<String>,
+        folders: Vec<&'static str>,
+    },
+    Everything,
+}
+
+/// Which dependencies the running application gets, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dependencies {
+    /// Nothing but those was installed.
+    Installed,
+    /// The development dependencies, if there are any, are taken away in a stage beside the build.
+    Pruned,
+    /// One stage does everything: the build writes into the dependencies, or there are several packages.
+    WithTheBuild,
+}
+
+/// Whether a directory without `package.json` holds a program all the same.
+pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
+    tree.first_file(&["index.js", "server.js", "app.js", "index.mjs", "server.mjs"])
+        .is_some()
+        && !tree.has_file("index.html")
+}
+
+pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
+    let package = Package::read(survey.tree, "package.json")?.unwrap_or_default();
+    let major = version::choose(survey, &package)?;
+    let manager = manager(survey, &package);
+    let has_workspaces = package.has_workspaces() || survey.tree.has_file("pnpm-workspace.yaml");
+    if has_workspaces {
+        survey.fact(
+            "workspaces",
+            "the whole repository is installed",
+            "workspaces in package.json or pnpm-workspace.yaml",
+        );
+    }
+
+    let start_override = survey.start_override()?;
+    let output_override = survey.output_override()?;
+    // What the user says is not spoiled by a framework that could not have run without it.
+    let kind = match framework::detect(survey.tree, &package, has_workspaces) {
+        Err(_) if start_override.is_some() || output_override.is_some() => framework::Kind {
+            framework: None,
+            build: None,
+            shape: Shape::Unknown,
+            warning: None,
+        },
+        other => other?,
+    };
+    if let Some(name) = kind.framework {
+        survey.fact("framework", name, "dependencies in package.json");
+    }
+    if let Some(warning) = &kind.warning {
+        survey.warn(warning);
+    }
+    let build = build(survey, &package, &manager, kind.build)?;
+    let shape = match (start_override, output_override) {
+        (Some(start), _) => Shape::Process {
+            start,
+            because: String::new(),
+            kept: Kept::Everything,
+        },
+        (None, Some(folder)) => {
+            let missing = match kind.shape {
+                Shape::Files { missing, .. } => missing,
+                _ => Missing::Page("index.html"),
+            };
+            Shape::Files { folder, missing }
+        }
+        (None, None) => shape(survey, &package, kind.shape, build.is_some(), &manager, has_workspaces)?,
+    };
+    tell(survey, &shape);
+
+    let compiled = native::compiled(&package);
+    if let Some(name) = compiled {
+        survey.fact(
+            "compilers",
+            "while installing",
+            &format!("{name} in package.json may have to be compiled"),
+        );
+    }
+    let dependencies = dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
+    let install = install(survey, &package, &manager, dependencies, has_workspaces)?;
+    let install_prunes = install.is_some() && !package.names("devDependencies").is_empty();
+    let mut build_caches = vec![("build-cache", "node_modules/.cache")];
+    if package.uses("next") {
+        build_caches.push(("next", ".next/cache"));
+    }
+    let build_variables = if build.is_some() {
+        survey.build_variables()
+    } else {
+        Variables::default()
+    };
+    let start = match &shape {
+        Shape::Process { start, .. } => Some(start.clone()),
+        _ => None,
+    };
+    let recipe = Recipe {
+        major,
+        runs_manager: start.as_ref().is_some_and(|start| {
+            manager.kind != Kind::Npm
+                && (start.names(manager.kind.name()) || start.names("bunx") || start.names("pnpx"))
+        }),
+        manager,
+        compiles: compiled.is_some(),
+        install,
+        build,
+        build_variables,
+        shape,
+        build_caches,
+        dependencies,
+        prunes: install_prunes,
+    };
+    let dockerfile = write::write(&recipe, &survey.caches());
+    let port = start.as_ref().and_then(|start| port(survey, start));
+    let start_command = start.map_or_else(|| caddy::START.to_owned(), |start| start.text().to_owned());
+    Ok(Outcome {
+        provider: "node",
+        framework: kind.framework.map(str::to_owned),
+        dockerfile,
+        leave_out: LEAVE_OUT,
+        port,
+        start_command: Some(start_command),
+    })
+}
+
+fn manager(survey: &mut Survey<'_>, package: &Package) -> Manager {
+    let manager = Manager::detect(survey.tree, package);
+    survey.fact("package manager", &manager.described(), &manager.because);
+    if let Some(text) = &manager.not_understood {
+        survey.warn(&format!(
+            "packageManager in package.json is {text:?}, which names no known manager and version."
+        ));
+    }
+    if !manager.other_locks.is_empty() {
+        survey.warn(&format!(
+            "Not used, as {} installs: {}.",
+            manager.kind.name(),
+            manager.other_locks.join(", ")
+        ));
+    }
+    if manager.lock.is_none() && package.has_dependencies() {
+        survey.warn("There is no lock file, so each build may get other versions of the dependencies. Commit one.");
+    }
+    manager
+}
+
+fn build(
+    survey: &mut Survey<'_>,
+    package: &Package,
+    manager: &Manager,
+    of_framework: Option<&'static str>,
+) -> Result<Option<Command>, Refusal> {
+    if let Some(command) = survey.chosen_command(Choice::Build, "build command")? {
+        return Ok(Some(command));
+    }
+    let (text, because) = if package.script("build").is_some() {
+        (manager.run_script("build"), "scripts.build in package.json")
+    } else if let Some(text) = of_framework {
+        (text.to_owned(), "the framework, as there is no build script")
+    } else {
+        return Ok(None);
+    };
+    survey.fact("build command", &text, because);
+    Command::parse(&text, because).map(Some)
+}
+
+/// The shape, if need be from the files that are there.
+fn shape(
+    survey: &Survey<'_>,
+    package: &Package,
+    shape: Shape,
+    is_built: bool,
+    manager: &Manager,
+    has_workspaces: bool,
+) -> Result<Shape, Refusal> {
+    if shape != Shape::Unknown {
+        return Ok(shape);
+    }
+    if let Some(start) = start::of_script(package, "start:prod")? {
+        let because = "scripts.start:prod in package.json".to_owned();
+        return Ok(Shape::Process {
+            start,
+            because,
+            kept: Kept::Everything,
+        });
+    }
+    let has_bun = manager.kind == Kind::Bun;
+    if let Some((text, because)) = start::entry(survey.tree, package, is_built, has_bun) {
+        let start = Command::parse(&text, &because)?;
+        return Ok(Shape::Process {
+            start,
+            because,
+            kept: Kept::Everything,
+        });
+    }
+    let scripts = package.names("scripts");
+    let advice = if has_workspaces {
+        "Several packages are in this repository: set the start command, for example `npm run start --workspace=NAME`, \
+         or set the root directory to the package."
+    } else if is_built {
+        "If the build writes files to be served, set the output directory (such as dist). If it makes a server, set the \
+         start command, or add a start script."
+    } else {
+        "Add a start script to package.json, or set the start command."
+    };
+    let found = if scripts.is_empty() {
+        "no scripts".to_owned()
+    } else {
+        format!("the scripts {}", scripts.join(", "))
+    };
+    Err(Refusal::NoStart {
+        provider: "Node.js",
+        looked_for: "a start script, main in package.json, index.js, server.js, app.js, and known frameworks"
+            .to_owned(),
+        found: crate::tree::shown(&found),
+        advice: advice.to_owned(),
+    })
+}
+
+fn tell(survey: &mut Survey<'_>, shape: &Shape) {
+    match shape {
+        Shape::Process { start, because, .. } if !because.is_empty() => {
+            survey.fact("start command", start.text(), because)
+        }
+        Shape::Files { folder, missing } => {
+            let fallback = match missing {
+                Missing::Page(page) => format!("Unknown addresses are answered with {page}"),
+                Missing::NotFound => "Unknown addresses are answered with 404.html".to_owned(),
+            };
+            survey.fact("served folder", if folder.is_empty() { "." } else { folder }, &fallback);
+        }
+        _ => {}
+    }
+}
+
+/// Scripts that npm and its kin run on their own while they install.
+const LIFECYCLE: [&str; 5] = ["preinstall", "install", "postinstall", "prepare", "prepublish"];
+
+fn dependencies(
+    survey: &mut Survey<'_>,
+    package: &Package,
+    manager: &Manager,
+    shape: &Shape,
+    is_built: bool,
+    has_workspaces: bool,
+) -> Dependencies {
+    let Shape::Process { start, kept, .. } = shape else {
+        return Dependencies::WithTheBuild;
+    };
+    if *kept != Kept::Everything {
+        return Dependencies::WithTheBuild;
+    }
+    if has_workspaces || survey.chosen(Choice::Install).is_some() {
+        return Dependencies::WithTheBuild;
+    }
+    if ["prisma", "@prisma/client"].iter().any(|name| package.uses(name)) {
+        survey.fact(
+            "development dependencies",
+            "kept",
+            "Prisma generates its client into node_modules",
+        );
+        return Dependencies::WithTheBuild;
+    }
+    if package.names("devDependencies").is_empty() {
+        // Installed once, whether for the build or for running.
+        return if is_built {
+            Dependencies::Pruned
+        } else {
+            Dependencies::Installed
+        };
+    }
+    if let Some(name) = start::development_dependency(package, start) {
+        survey.fact(
+            "development dependencies",
+            "kept",
+            &format!("the start command uses {name}"),
+        );
+        return Dependencies::WithTheBuild;
+    }
+    let has_scripts = LIFECYCLE.iter().any(|name| package.script(name).is_some());
+    if !is_built && !has_scripts {
+        return Dependencies::Installed;
+    }
+    if manager.prune().is_none() {
+        survey.fact(
+            "development dependencies",
+            "kept",
+            &format!("{} cannot remove them", manager.described()),
+        );
+        return Dependencies::WithTheBuild;
+    }
+    survey.fact(
+        "development dependencies",
+        "removed after the build",
+        "devDependencies in package.json",
+    );
+    Dependencies::Pruned
+}
+
+fn install(
+    survey: &mut Survey<'_>,
+    package: &Package,
+    manager: &Manager,
+    dependencies: Dependencies,
+    has_workspaces: bool,
+) -> Result<Option<Install>, Refusal> {
+    if let Some(command) = survey.chosen_command(Choice::Install, "install command")? {
+        let variables = survey.variables(|_| true);
+        let install = Install {
+            command: command.text().to_owned(),
+            is_ours: false,
+            inputs: Inputs::Everything,
+            variables,
+        };
+        return Ok(Some(install));
+    }
+    let has_scripts = LIFECYCLE.iter().any(|name| package.script(name).is_some());
+    if !package.has_dependencies() && !has_workspaces && !has_scripts {
+        return Ok(None);
+    }
+    let command = manager.install(dependencies == Dependencies::Installed);
+    survey.fact("install command", &command, manager.lock.unwrap_or("package.json"));
+    let inputs = inputs(survey, package, manager, has_workspaces);
+    if inputs == Inputs::Everything {
+        survey.fact(
+            "before installing",
+            "all files are copied",
+            "workspaces, local packages or install scripts need them",
+        );
+    }
+    let configuration: String = Manager::CONFIGURATION
+        .iter()
+        .map(|file| survey.tree.head(file))
+        .collect();
+    let variables = survey.variables(|name| {
+        let named = [
+            format!("${{{name}}}"),
+            format!("${{{name}-"),
+            format!("${{{name}?"),
+            format!("${name}"),
+        ];
+        let is_setting = ["npm_config_", "NPM_CONFIG_", "YARN_", "BUN_CONFIG_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        is_setting
+            || name == "NPM_TOKEN"
+            || name == "NODE_AUTH_TOKEN"
+            || named.iter().any(|text| configuration.contains(text))
+    });
+    Ok(Some(Install {
+        command,
+        is_ours: true,
+        inputs,
+        variables,
+    }))
+}
+
+/// What an installation reads: little, so that a change of the source leaves it cached; everything where that is unsure.
+fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, has_workspaces: bool) -> Inputs {
+    let tree = survey.tree;
+    let is_local = |version: &str| {
+        ["file:", "link:", "portal:", "workspace:"]
+            .iter()
+            .any(|kind| version.starts_with(kind))
+    };
+    let kinds = ["dependencies", "devDependencies", "optionalDependencies"];
+    let has_local = kinds.iter().any(|kind| {
+        package
+            .names(kind)
+            .into_iter()
+            .any(|name| package.text(&[kind, name]).is_some_and(is_local))
+    });
+    if has_workspaces || has_local {
+        return Inputs::Everything;
+    }
+    let mut folders = manager.folders(tree);
+    for script in LIFECYCLE.iter().filter_map(|name| package.script(name)) {
+        let program = words(script).find(|word| *word != "npx").unwrap_or_default();
+        match program {
+            "husky" | "lefthook" | "is-ci" | "simple-git-hooks" => {}
+            "patch-package" => {}
+            "prisma" if !script.contains("--schema") => {}
+            _ => return Inputs::Everything,
+        }
+    }
+    let mut files = vec!["package.json".to_owned()];
+    files.extend(manager.files(tree));
+    if package.uses("prisma") || package.uses("@prisma/client") {
+        if tree.has_folder("prisma") {
+            folders.push("prisma");
+        }
+        let configuration = ["prisma.config.ts", "prisma.config.js"]
+            .into_iter()
+            .filter(|file| tree.has_file(file));
+        files.extend(configuration.map(str::to_owned));
+    }
+    Inputs::Only { files, folders }
+}
+
+fn port(survey: &mut Survey<'_>, start: &Command) -> Option<u16> {
+    if let Some(port) = start.literal_port() {
+        survey.fact("port", &port.to_string(), "the start command names it");
+        return Some(port);
+    }
+    if start.text().contains("PORT") {
+        return None;
+    }
+    let (port, path) = start::port_in_source(survey.tree, start)?;
+    survey.fact(
+        "port",
+        &port.to_string(),
+        &format!("{path} names it and does not look at PORT"),
+    );
+    Some(port)
+}

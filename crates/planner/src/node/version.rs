@@ -1,0 +1,90 @@
+//! Which Node.js an application wants, and which it gets.
+
+use crate::{
+    Refusal, bases,
+    node::package::Package,
+    settings::Choice,
+    survey::Survey,
+    tree::shown,
+    versions::{Match, Range, node_line},
+};
+
+pub(crate) fn choose(survey: &mut Survey<'_>, package: &Package) -> Result<u64, Refusal> {
+    let Some((wish, because)) = wish(survey, package)? else {
+        survey.fact(
+            "node version",
+            &bases::NODE_DEFAULT.to_string(),
+            "nothing asks for another; it is the current LTS",
+        );
+        return Ok(bases::NODE_DEFAULT);
+    };
+    let chosen = range(&wish).and_then(|range| range.choose(bases::NODE_MAJORS, node_line));
+    let major = match chosen {
+        Some(Match::Within(major)) => major,
+        Some(Match::Nearest(major)) => {
+            survey.warn(&format!(
+                "Node.js {} is asked for by {because}. There is no base image for it, so Node.js {major} is used.",
+                shown(&wish)
+            ));
+            major
+        }
+        None => {
+            survey.warn(&format!(
+                "{:?} of {because} is no version of Node.js that is understood, so {} is used.",
+                shown(&wish),
+                bases::NODE_DEFAULT
+            ));
+            bases::NODE_DEFAULT
+        }
+    };
+    survey.fact(
+        "node version",
+        &major.to_string(),
+        &format!("{because} asks for {wish}"),
+    );
+    Ok(major)
+}
+
+fn wish(survey: &Survey<'_>, package: &Package) -> Result<Option<(String, String)>, Refusal> {
+    if let Some(chosen) = survey.chosen(Choice::NodeVersion) {
+        return Ok(Some((chosen.value, chosen.because)));
+    }
+    if let Some(engine) = package.text(&["engines", "node"]) {
+        return Ok(Some((engine.to_owned(), "engines.node in package.json".to_owned())));
+    }
+    for file in [".nvmrc", ".node-version"] {
+        let text = survey.tree.text(file)?.unwrap_or_default();
+        let line = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .find(|l| !l.is_empty());
+        if let Some(line) = line {
+            return Ok(Some((line.to_owned(), file.to_owned())));
+        }
+    }
+    if let Some(version) = package.text(&["volta", "node"]) {
+        return Ok(Some((version.to_owned(), "volta.node in package.json".to_owned())));
+    }
+    let tools = survey.tree.text(".tool-versions")?.unwrap_or_default();
+    let tool = tools
+        .lines()
+        .filter_map(|line| line.trim().split_once(char::is_whitespace));
+    let version = tool
+        .filter(|(name, _)| matches!(*name, "nodejs" | "node"))
+        .map(|(_, version)| version.trim())
+        .next();
+    Ok(version.map(|version| (version.to_owned(), ".tool-versions".to_owned())))
+}
+
+/// npm's ranges, and the names that nvm knows.
+fn range(wish: &str) -> Option<Range> {
+    match wish.trim_start_matches("lts/").to_ascii_lowercase().as_str() {
+        "lts" | "stable" => Range::npm(&bases::NODE_DEFAULT.to_string()),
+        "*" | "node" | "latest" | "current" => Range::npm("*"),
+        "hydrogen" => Range::npm("18"),
+        "iron" => Range::npm("20"),
+        "jod" => Range::npm("22"),
+        "krypton" => Range::npm("24"),
+        _ => Range::npm(wish),
+    }
+}

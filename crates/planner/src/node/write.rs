@@ -1,0 +1,271 @@
+//! The Dockerfile of a Node.js application.
+//!
+//! A change of one line of source copies the source, builds, and copies the result; whatever depends on lock files
+//! only stays cached.
+
+use crate::{
+    bases, caddy,
+    command::Command,
+    dockerfile::{Caches, Dockerfile},
+    node::{
+        Dependencies, Inputs, Install, Recipe,
+        framework::{Kept, Shape},
+    },
+};
+
+const PATH: (&str, &str) = ("PATH", "/app/node_modules/.bin:$PATH");
+
+struct Writer<'a> {
+    recipe: &'a Recipe,
+    caches: &'a Caches,
+    file: Dockerfile,
+}
+
+pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
+    let mut writer = Writer {
+        recipe,
+        caches,
+        file: Dockerfile::default(),
+    };
+    writer.file.comment("A Node.js application.");
+    match &recipe.shape {
+        Shape::Files { folder, missing } => {
+            writer.built();
+            writer.file.comment("The files, served by Caddy.");
+            caddy::stage(&mut writer.file, *missing);
+            let from = if folder.is_empty() {
+                "/app/".to_owned()
+            } else {
+                format!("/app/{folder}/")
+            };
+            writer.file.copy_from("build", &from, "./");
+            caddy::start(&mut writer.file);
+        }
+        Shape::Process { start, kept, .. } => writer.process(start, *kept),
+        // `shape` in the parent module never passes this on; an image that does nothing is the honest result.
+        Shape::Unknown => writer.file.from(&bases::node(recipe.major), None),
+    }
+    writer.file
+}
+
+impl Writer<'_> {
+    fn process(&mut self, start: &Command, kept: Kept) {
+        let is_built = self.recipe.build.is_some();
+        match (kept, self.recipe.dependencies) {
+            (Kept::Folder(folder), _) => {
+                self.built();
+                self.running_stage();
+                self.file
+                    .copy_from("build", &format!("/app/{folder}"), &format!("./{folder}"));
+            }
+            (Kept::NextStandalone, _) => {
+                self.built();
+                self.file.run(
+                    &[],
+                    "mkdir -p public && cp -a .next/static .next/standalone/.next/ && cp -a public .next/standalone/",
+                );
+                self.running_stage();
+                self.file.copy_from("build", "/app/.next/standalone/", "./");
+            }
+            (Kept::Everything, Dependencies::Installed) if !self.recipe.compiles => {
+                self.base(
+                    &bases::node(self.recipe.major),
+                    None,
+                    self.recipe.manager.obtain().is_some(),
+                );
+                self.install();
+                self.runtime_environment(false);
+                self.source();
+            }
+            (Kept::Everything, Dependencies::Installed) => {
+                self.base(&self.building_image(), Some("install"), true);
+                self.install();
+                self.running_stage();
+                self.file.copy_from("install", "/app/node_modules", "./node_modules");
+                self.file.copy_everything();
+            }
+            (Kept::Everything, Dependencies::WithTheBuild) if !self.recipe.compiles => {
+                self.base(&bases::node(self.recipe.major), None, true);
+                self.install();
+                self.source();
+                self.build();
+                self.runtime_environment(false);
+            }
+            (Kept::Everything, Dependencies::WithTheBuild) => {
+                self.base(&self.building_image(), Some("build"), true);
+                self.install();
+                self.source();
+                self.build();
+                self.running_stage();
+                self.file.copy_from("build", "/app", "./");
+            }
+            (Kept::Everything, Dependencies::Pruned) => {
+                self.base(&self.building_image(), Some("install"), true);
+                self.install();
+                if self.recipe.prunes {
+                    self.file.from("install", Some("dependencies"));
+                    self.prune();
+                }
+                self.file.from("install", Some("build"));
+                self.source();
+                if is_built {
+                    self.build();
+                }
+                self.file.comment("What was written, without the dependencies.");
+                self.file.run(
+                    &[],
+                    "mkdir /out && find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec cp -a -t /out {} +",
+                );
+                self.running_stage();
+                if self.recipe.install.is_some() {
+                    let stage = if self.recipe.prunes { "dependencies" } else { "install" };
+                    self.file.copy_from(stage, "/app/node_modules", "./node_modules");
+                }
+                self.file.copy_from("build", "/out/", "./");
+            }
+        }
+        self.file.start(&start.as_process());
+    }
+
+    fn building_image(&self) -> String {
+        let image = if self.recipe.compiles {
+            bases::node_with_compilers
+        } else {
+            bases::node
+        };
+        image(self.recipe.major)
+    }
+
+    /// The beginning of a stage in which things are installed.
+    fn base(&mut self, image: &str, stage: Option<&str>, with_manager: bool) {
+        self.file.from(image, stage);
+        self.file.workdir("/app");
+        let mut environment = vec![PATH];
+        environment.extend(self.recipe.manager.environment());
+        if self.recipe.compiles {
+            // Headers of Node.js are in the image; node-gyp would download them otherwise.
+            environment.push(("npm_config_nodedir", "/usr/local"));
+        }
+        self.file.env(&environment);
+        if with_manager && (self.recipe.install.is_some() || self.recipe.build.is_some() || self.recipe.runs_manager) {
+            self.manager();
+        }
+    }
+
+    fn manager(&mut self) {
+        if let Some(command) = self.recipe.manager.obtain() {
+            self.file.run(&self.caches.mount("npm", "/root/.npm", false), &command);
+        }
+    }
+
+    fn install(&mut self) {
+        let Some(Install {
+            command,
+            is_ours,
+            inputs,
+            variables,
+        }) = &self.recipe.install
+        else {
+            return;
+        };
+        match inputs {
+            Inputs::Everything => self.file.copy_everything(),
+            Inputs::Only { files, folders } => {
+                self.file.copy(files);
+                for folder in folders {
+                    self.file.copy_folder(folder);
+                }
+            }
+        }
+        let mounts = self.recipe.manager.caches(self.caches);
+        // Later stages copy the folder, which is not made where there is nothing to put into it.
+        let command = format!(
+            "{command}{}",
+            if *is_ours {
+                " && mkdir -p node_modules"
+            } else {
+                "\nmkdir -p node_modules"
+            }
+        );
+        if *is_ours && variables.is_empty() {
+            self.file.run(&mounts, &command);
+        } else {
+            let command = if *is_ours {
+                command
+            } else {
+                format!("set -e\n{command}")
+            };
+            self.file.run_script(&mounts, variables, &command);
+        }
+    }
+
+    fn prune(&mut self) {
+        let Some(command) = self.recipe.manager.prune() else {
+            return;
+        };
+        let mounts = self.recipe.manager.caches(self.caches);
+        let command = format!("{command} && mkdir -p node_modules");
+        match &self.recipe.install {
+            Some(install) if !install.variables.is_empty() => {
+                self.file.run_script(&mounts, &install.variables, &command)
+            }
+            _ => self.file.run(&mounts, &command),
+        }
+    }
+
+    /// The source, unless it had to be there before.
+    fn source(&mut self) {
+        if self
+            .recipe
+            .install
+            .as_ref()
+            .is_none_or(|install| install.inputs != Inputs::Everything)
+        {
+            self.file.copy_everything();
+        }
+    }
+
+    fn build(&mut self) {
+        let Some(command) = &self.recipe.build else { return };
+        self.file.variables_digest(&self.recipe.build_variables);
+        let mounts: Vec<String> = self
+            .recipe
+            .build_caches
+            .iter()
+            .flat_map(|(name, folder)| self.caches.mount(name, &format!("/app/{folder}"), false))
+            .collect();
+        self.file
+            .run_script(&mounts, &self.recipe.build_variables, command.text());
+    }
+
+    /// One stage that installs and builds.
+    fn built(&mut self) {
+        self.base(&self.building_image(), Some("build"), true);
+        self.install();
+        self.source();
+        self.build();
+    }
+
+    /// The stage that runs, up to what is copied into it.
+    fn running_stage(&mut self) {
+        self.file.from(&bases::node(self.recipe.major), None);
+        self.file.workdir("/app");
+        if self.recipe.runs_manager {
+            self.manager();
+        }
+        self.runtime_environment(true);
+    }
+
+    /// A stage that also installs has the first part already.
+    fn runtime_environment(&mut self, is_new_stage: bool) {
+        let mut environment = Vec::new();
+        if is_new_stage {
+            environment.push(PATH);
+            if self.recipe.runs_manager {
+                environment.extend(self.recipe.manager.environment());
+            }
+        }
+        environment.extend([("NODE_ENV", "production"), ("HOST", "0.0.0.0"), ("HOSTNAME", "0.0.0.0")]);
+        self.file.env(&environment);
+    }
+}

@@ -1,0 +1,324 @@
+//! What a Python application depends on, and with what that is installed.
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+
+use crate::{
+    Refusal,
+    tree::{Tree, is_plain_path, join},
+};
+
+/// How dependencies are installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Installer {
+    Nothing,
+    /// A requirements file, and the files that it needs; `None` if it needs the source.
+    Requirements {
+        file: String,
+        inputs: Option<Vec<String>>,
+    },
+    /// The list in pyproject.toml, and whether the project itself is a package.
+    Project {
+        dependencies: Vec<String>,
+        is_package: bool,
+    },
+    SetupScript,
+    Uv {
+        is_locked: bool,
+        is_package: bool,
+        needs_source: bool,
+    },
+    Poetry {
+        is_locked: bool,
+        is_package: bool,
+    },
+    Pipenv {
+        is_locked: bool,
+    },
+}
+
+/// The names of all dependencies, normalized, and those that come with an extra.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    names: BTreeSet<String>,
+}
+
+/// More requirements than this are not looked at.
+const MOST: usize = 5_000;
+/// A list in pyproject.toml becomes one line of the Dockerfile, which old builders limit to 64 KiB.
+const LONGEST_LIST: usize = 12 * 1024;
+/// A requirements file that includes others does so to this depth.
+const DEEPEST: usize = 5;
+
+impl Names {
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    pub(crate) fn has_any(&self, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.has(name))
+    }
+
+    fn add(&mut self, requirement: &str) {
+        let end = requirement.find(|character: char| !(character.is_ascii_alphanumeric() || "._-".contains(character)));
+        let (name, rest) = requirement.split_at(end.unwrap_or(requirement.len()));
+        if name.is_empty() || self.names.len() >= MOST {
+            return;
+        }
+        let name = name.to_lowercase().replace(['_', '.'], "-");
+        // fastapi[standard] brings uvicorn along.
+        let extra = rest
+            .trim_start()
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next())
+            .unwrap_or_default();
+        if name == "fastapi" && (extra.contains("standard") || extra.contains("all")) {
+            self.names.insert("uvicorn".to_owned());
+        }
+        self.names.insert(name);
+    }
+}
+
+/// Requirements files by the names that people give them, the usual one first.
+const REQUIREMENTS: &[&str] = &[
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "requirements-prod.txt",
+    "requirements.prod.txt",
+    "reqs.txt",
+];
+
+pub(crate) fn requirements_file(tree: &Tree) -> Option<&'static str> {
+    REQUIREMENTS.iter().copied().find(|file| tree.has(file))
+}
+
+fn table<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Table> {
+    let (first, rest) = path.split_first()?;
+    rest.iter()
+        .try_fold(table.get(*first)?, |value, key| value.get(key))?
+        .as_table()
+}
+
+fn list(value: Option<&Value>) -> impl Iterator<Item = &str> {
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .take(MOST)
+}
+
+/// The installer and the names, out of all that is there.
+pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Installer, Names), Refusal> {
+    let mut names = Names::default();
+    let tool = |name: &str| table(project, &["tool", name]).is_some();
+    let metadata = table(project, &["project"]);
+    let dependencies: Vec<String> = list(metadata.and_then(|metadata| metadata.get("dependencies")))
+        .map(str::to_owned)
+        .collect();
+    if dependencies.iter().map(String::len).sum::<usize>() > LONGEST_LIST {
+        return Err(Refusal::Malformed {
+            path: "pyproject.toml".to_owned(),
+            why: format!("project.dependencies has more than {LONGEST_LIST} bytes. Put them into a requirements.txt"),
+        });
+    }
+    dependencies.iter().for_each(|requirement| names.add(requirement));
+    for path in [
+        ["tool", "poetry", "dependencies"].as_slice(),
+        &["tool", "poetry", "group", "main", "dependencies"],
+    ] {
+        table(project, path)
+            .into_iter()
+            .flat_map(Table::keys)
+            .for_each(|name| names.add(name));
+    }
+    table(pipfile, &["packages"])
+        .into_iter()
+        .flat_map(Table::keys)
+        .for_each(|name| names.add(name));
+
+    let has_backend = project.contains_key("build-system");
+    let installer = if let Some(file) = requirements_file(tree) {
+        let mut found = Found {
+            names: &mut names,
+            inputs: Vec::new(),
+            needs_source: false,
+        };
+        requirements(tree, file, &mut found, 0)?;
+        let inputs = (!found.needs_source).then_some(found.inputs);
+        Installer::Requirements {
+            file: file.to_owned(),
+            inputs,
+        }
+    } else if tree.has("uv.lock") || (tool("uv") && metadata.is_some()) {
+        let package = table(project, &["tool", "uv"])
+            .and_then(|uv| uv.get("package"))
+            .and_then(Value::as_bool);
+        let is_local = |source: &Value| source.get("path").is_some() || source.get("workspace").is_some();
+        let sources = table(project, &["tool", "uv", "sources"]);
+        let needs_source = table(project, &["tool", "uv", "workspace"]).is_some()
+            || sources.is_some_and(|sources| sources.iter().any(|(_, source)| is_local(source)));
+        Installer::Uv {
+            is_locked: tree.has("uv.lock"),
+            is_package: package.unwrap_or(has_backend),
+            needs_source,
+        }
+    } else if tree.has("poetry.lock") || tool("poetry") {
+        let mode = table(project, &["tool", "poetry"])
+            .and_then(|poetry| poetry.get("package-mode"))
+            .and_then(Value::as_bool);
+        Installer::Poetry {
+            is_locked: tree.has("poetry.lock"),
+            is_package: mode.unwrap_or(true) && has_backend,
+        }
+    } else if tree.has("Pipfile") {
+        Installer::Pipenv {
+            is_locked: tree.has("Pipfile.lock"),
+        }
+    } else if metadata.is_some() {
+        // Without a build system a folder of scripts is meant; packaging one would fail on its layout.
+        let is_dynamic = list(metadata.and_then(|metadata| metadata.get("dynamic"))).any(|name| name == "dependencies");
+        Installer::Project {
+            dependencies,
+            is_package: has_backend || is_dynamic || tree.has_folder("src") && tree.has("setup.py"),
+        }
+    } else if tree.has("setup.py") || tree.has("setup.cfg") || has_backend {
+        Installer::SetupScript
+    } else {
+        Installer::Nothing
+    };
+    Ok((installer, names))
+}
+
+struct Found<'a> {
+    names: &'a mut Names,
+    inputs: Vec<String>,
+    needs_source: bool,
+}
+
+/// Reads one requirements file and those that it includes.
+fn requirements(tree: &Tree, path: &str, found: &mut Found<'_>, depth: usize) -> Result<(), Refusal> {
+    if depth > DEEPEST || found.inputs.len() > 50 || !is_plain_path(path) {
+        found.needs_source = true;
+        return Ok(());
+    }
+    if found.inputs.iter().any(|seen| seen == path) {
+        return Ok(());
+    }
+    let Some(text) = tree.text(path)? else {
+        // pip says it better.
+        found.needs_source = true;
+        return Ok(());
+    };
+    found.inputs.push(path.to_owned());
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .take(MOST)
+    {
+        let included = ["--requirement", "--constraint", "-r", "-c"]
+            .iter()
+            .find_map(|flag| line.strip_prefix(flag));
+        if let Some(file) = included {
+            let file = file
+                .trim_start_matches('=')
+                .split(" #")
+                .next()
+                .unwrap_or_default()
+                .trim();
+            match normal(folder, file) {
+                Some(file) => requirements(tree, &file, found, depth + 1)?,
+                None => found.needs_source = true,
+            }
+        } else if line.starts_with("-e") || line.starts_with("--editable") || line.starts_with(['.', '/']) {
+            found.needs_source = true;
+        } else if let Some((_, file)) = line.split_once("file:") {
+            found.needs_source |= !file.is_empty();
+        } else if !line.starts_with('-') {
+            found.names.add(line);
+        }
+    }
+    Ok(())
+}
+
+/// A path in a requirements file, from the application's directory; `None` if it leaves that.
+fn normal(folder: &str, file: &str) -> Option<String> {
+    let path = join(folder, file);
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!file.starts_with('/') && !parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// A package that has to be compiled, the Debian packages for that, and those that it needs when it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compiled {
+    pub(crate) name: &'static str,
+    pub(crate) to_build: &'static [&'static str],
+    pub(crate) to_run: &'static [&'static str],
+}
+
+/// Packages that come as source on Linux.
+const COMPILED: &[Compiled] = &[
+    Compiled {
+        name: "psycopg2",
+        to_build: &["libpq-dev"],
+        to_run: &["libpq5"],
+    },
+    Compiled {
+        name: "mysqlclient",
+        to_build: &["default-libmysqlclient-dev", "pkg-config"],
+        to_run: &["libmariadb3"],
+    },
+    Compiled {
+        name: "python-ldap",
+        to_build: &["libldap2-dev", "libsasl2-dev"],
+        to_run: &["libldap-common"],
+    },
+    Compiled {
+        name: "pycairo",
+        to_build: &["libcairo2-dev", "pkg-config"],
+        to_run: &["libcairo2"],
+    },
+    Compiled {
+        name: "pygraphviz",
+        to_build: &["libgraphviz-dev"],
+        to_run: &["graphviz"],
+    },
+    Compiled {
+        name: "uwsgi",
+        to_build: &[],
+        to_run: &[],
+    },
+    Compiled {
+        name: "pymssql",
+        to_build: &["freetds-dev"],
+        to_run: &["libsybdb5"],
+    },
+    Compiled {
+        name: "pyaudio",
+        to_build: &["portaudio19-dev"],
+        to_run: &["libportaudio2"],
+    },
+];
+
+/// Everything that has to be compiled.
+pub(crate) fn compiled(names: &Names) -> Vec<Compiled> {
+    COMPILED
+        .iter()
+        .copied()
+        .filter(|compiled| names.has(compiled.name))
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! Django: where its settings are, and what serves it.
+
+use crate::{
+    python::source,
+    tree::{Tree, join},
+};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Django {
+    /// `package.wsgi:application`, and the file that says so.
+    pub(crate) wsgi: Option<(String, String)>,
+    pub(crate) asgi: Option<(String, String)>,
+    pub(crate) collects_static_files: bool,
+}
+
+/// Whether a `manage.py` is Django's.
+pub(crate) fn is_there(tree: &Tree) -> bool {
+    tree.has("manage.py") && {
+        let text = tree.head("manage.py");
+        text.contains("DJANGO_SETTINGS_MODULE") || text.contains("django")
+    }
+}
+
+pub(crate) fn read(tree: &Tree) -> Django {
+    let manage = tree.head("manage.py");
+    let module = quoted_after(&manage, "DJANGO_SETTINGS_MODULE").filter(|module| is_module(module));
+    let settings = settings_files(tree, module.as_deref());
+    let mut django = Django::default();
+    for path in &settings {
+        let text = tree.head(path);
+        django.collects_static_files |= text
+            .lines()
+            .any(|line| line.starts_with("STATIC_ROOT") || line.trim_start().starts_with("STATIC_ROOT ="));
+        for (name, found) in [
+            ("WSGI_APPLICATION", &mut django.wsgi),
+            ("ASGI_APPLICATION", &mut django.asgi),
+        ] {
+            let line = text.lines().find(|line| line.starts_with(name));
+            let dotted = line
+                .and_then(|line| quoted_after(line, "="))
+                .filter(|dotted| is_module(dotted));
+            if let Some((module, object)) = dotted.as_deref().and_then(|dotted| dotted.rsplit_once('.')) {
+                *found = Some((format!("{module}:{object}"), format!("{name} in {path}")));
+            }
+        }
+    }
+    django.wsgi = django.wsgi.or_else(|| beside(tree, module.as_deref(), "wsgi"));
+    django.asgi = django.asgi.or_else(|| beside(tree, module.as_deref(), "asgi"));
+    django
+}
+
+fn is_module(text: &str) -> bool {
+    text.len() <= 200 && text.split('.').all(crate::command::is_variable_name)
+}
+
+/// The first quoted text after a sign, on the same or the next line: `setdefault("NAME", "value")`.
+fn quoted_after(text: &str, sign: &str) -> Option<String> {
+    let rest = &text[text.find(sign)? + sign.len()..];
+    let rest = rest.strip_prefix(['\'', '"']).unwrap_or(rest);
+    let at = rest.find(['\'', '"'])?;
+    let quote = rest[at..].chars().next()?;
+    rest[at + 1..].split(quote).next().map(str::to_owned)
+}
+
+/// The files that may set what we look for: the settings module, or all of a package of settings.
+fn settings_files(tree: &Tree, module: Option<&str>) -> Vec<String> {
+    let Some(module) = module else {
+        let folders = tree.code_folders("");
+        return folders
+            .iter()
+            .map(|folder| format!("{folder}/settings.py"))
+            .filter(|path| tree.has_file(path))
+            .collect();
+    };
+    let path = module.replace('.', "/");
+    let mut files = vec![format!("{path}.py"), format!("{path}/__init__.py")];
+    // `config.settings.production` shares what is in `config/settings/base.py`.
+    let folder = if tree.has_folder(&path) {
+        path.as_str()
+    } else {
+        path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    };
+    if folder.ends_with("settings") {
+        let names = tree
+            .entries(folder)
+            .into_iter()
+            .filter(|entry| entry.name.ends_with(".py"))
+            .take(20);
+        files.extend(names.map(|entry| join(folder, &entry.name)));
+    }
+    files.retain(|file| tree.has_file(file));
+    files.dedup();
+    files
+}
+
+/// `wsgi.py` beside the settings, or in any package of the root.
+fn beside(tree: &Tree, settings: Option<&str>, name: &str) -> Option<(String, String)> {
+    let mut folders: Vec<String> = Vec::new();
+    let mut package = settings.unwrap_or_default();
+    while let Some((above, _)) = package.rsplit_once('.') {
+        folders.push(above.replace('.', "/"));
+        package = above;
+    }
+    folders.extend(tree.code_folders(""));
+    folders.push(String::new());
+    let path = folders
+        .iter()
+        .map(|folder| join(folder, &format!("{name}.py")))
+        .find(|path| tree.has_file(path))?;
+    let module = path.strip_suffix(".py")?.replace('/', ".");
+    is_module(&module).then(|| (format!("{module}:application"), path))
+}
+
+/// Whether pages' files are served by the application itself.
+pub(crate) fn serves_files(names: &crate::python::dependencies::Names) -> bool {
+    names.has_any(&["whitenoise", "dj-static", "django-storages"]).is_some()
+}
+
+/// Whether the file is one of Django's own entry points, so that other frameworks do not claim it.
+pub(crate) fn is_entry(found: &source::Found) -> bool {
+    found.target.ends_with("wsgi:application") || found.target.ends_with("asgi:application")
+}

@@ -1,0 +1,195 @@
+//! Python: from whatever lists the dependencies to what the Dockerfile needs to know.
+
+pub(crate) mod dependencies;
+mod django;
+mod framework;
+mod source;
+mod version;
+mod write;
+
+use toml::{Table, Value};
+
+use dependencies::{Compiled, Installer};
+use framework::Serving;
+
+use crate::{
+    Refusal,
+    command::Command,
+    dockerfile::Variables,
+    settings::Choice,
+    survey::{Outcome, Survey},
+    tree::{Tree, shown},
+};
+
+/// What an image need not hold.
+const LEAVE_OUT: &[&str] = &[
+    "**/__pycache__",
+    "**/*.pyc",
+    "**/.venv",
+    "**/.pytest_cache",
+    "**/.mypy_cache",
+    "**/.ruff_cache",
+];
+
+/// Everything that the Dockerfile of a Python application depends on.
+#[derive(Debug)]
+struct Recipe {
+    minor: u64,
+    installer: Installer,
+    /// Replaces the installer's command.
+    install: Option<Command>,
+    install_variables: Variables,
+    build: Option<Command>,
+    build_variables: Variables,
+    compiled: Vec<Compiled>,
+    serving: Serving,
+}
+
+/// Whether the directory is a Python application's.
+pub(crate) fn is_there(tree: &Tree) -> Result<bool, Refusal> {
+    let has_lists = dependencies::requirements_file(tree).is_some()
+        || ["Pipfile", "uv.lock", "poetry.lock", "pdm.lock", "setup.py"]
+            .iter()
+            .any(|file| tree.has(file))
+        || django::is_there(tree);
+    if has_lists || !tree.has("pyproject.toml") {
+        return Ok(has_lists);
+    }
+    // Many a repository has one for a linter only.
+    let project = table(tree, "pyproject.toml")?;
+    let is_project = project.contains_key("project")
+        || project.contains_key("build-system")
+        || project.get("tool").and_then(|tool| tool.get("poetry")).is_some();
+    Ok(is_project || !tree.has("package.json"))
+}
+
+/// Whether a directory without any list of dependencies holds a program all the same.
+pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
+    tree.first_file(&["main.py", "app.py", "server.py", "run.py"]).is_some()
+}
+
+fn table(tree: &Tree, path: &str) -> Result<Table, Refusal> {
+    let text = tree.text(path)?.unwrap_or_default();
+    toml::from_str(&text).map_err(|error| Refusal::Malformed {
+        path: path.to_owned(),
+        why: shown(error.message()),
+    })
+}
+
+fn text_at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a str> {
+    let (first, rest) = path.split_first()?;
+    let value: &Value = rest.iter().try_fold(table.get(*first)?, |value, key| value.get(key))?;
+    value.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
+    let project = table(survey.tree, "pyproject.toml")?;
+    let pipfile = table(survey.tree, "Pipfile")?;
+    let minor = version::choose(survey, &project, &pipfile)?;
+    let (installer, names) = dependencies::read(survey.tree, &project, &pipfile)?;
+    tell_installer(survey, &installer);
+    if survey.tree.has("package.json") {
+        survey.fact(
+            "package.json",
+            "seen and not used",
+            "a Python application may have one for its assets; set a build command to use it",
+        );
+    }
+
+    let serving = framework::choose(survey, &names)?;
+    let install = survey.chosen_command(Choice::Install, "install command")?;
+    let build = survey.chosen_command(Choice::Build, "build command")?;
+    let builds = build.is_some() || serving.collects_static_files;
+    let build_variables = if builds {
+        survey.build_variables()
+    } else {
+        Variables::default()
+    };
+    let install_variables = install_variables(survey, &installer, install.is_some());
+    let compiled = dependencies::compiled(&names);
+    for package in &compiled {
+        let libraries = package.to_run.join(", ");
+        let value = if libraries.is_empty() {
+            "while installing".to_owned()
+        } else {
+            format!("while installing; {libraries} when running")
+        };
+        survey.fact("compilers", &value, &format!("{} is compiled", package.name));
+    }
+    if survey.chosen(Choice::Output).is_some() {
+        survey.warn("The output directory is not used: this application is a Python program.");
+    }
+    let recipe = Recipe {
+        minor,
+        installer,
+        install,
+        install_variables,
+        build,
+        build_variables,
+        compiled,
+        serving,
+    };
+    let dockerfile = write::write(&recipe, &survey.caches());
+    Ok(Outcome {
+        provider: "python",
+        framework: recipe.serving.framework.map(str::to_owned),
+        dockerfile,
+        leave_out: LEAVE_OUT,
+        port: recipe.serving.port,
+        start_command: Some(recipe.serving.start.text().to_owned()),
+    })
+}
+
+fn tell_installer(survey: &mut Survey<'_>, installer: &Installer) {
+    let (name, because) = match installer {
+        Installer::Nothing => ("none", "nothing lists dependencies"),
+        Installer::Requirements { file, .. } => ("pip", file.as_str()),
+        Installer::Project { .. } => ("pip", "project.dependencies in pyproject.toml"),
+        Installer::SetupScript => ("pip", "setup.py, setup.cfg or build-system in pyproject.toml"),
+        Installer::Uv { is_locked: true, .. } => ("uv", "uv.lock"),
+        Installer::Uv { .. } => ("uv", "tool.uv in pyproject.toml"),
+        Installer::Poetry { is_locked: true, .. } => ("Poetry", "poetry.lock"),
+        Installer::Poetry { .. } => ("Poetry", "tool.poetry in pyproject.toml"),
+        Installer::Pipenv { .. } => ("Pipenv", "Pipfile"),
+    };
+    survey.fact("package manager", name, because);
+    let unused = ["uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock"];
+    let is_used = |lock: &str| match installer {
+        Installer::Uv { .. } => lock == "uv.lock",
+        Installer::Poetry { .. } => lock == "poetry.lock",
+        Installer::Pipenv { .. } => lock == "Pipfile.lock",
+        _ => false,
+    };
+    let unused: Vec<&str> = unused
+        .into_iter()
+        .filter(|lock| survey.tree.has(lock) && !is_used(lock))
+        .collect();
+    if !unused.is_empty() {
+        survey.warn(&format!(
+            "Not used, as {because} lists what is installed: {}.",
+            unused.join(", ")
+        ));
+    }
+    if matches!(
+        installer,
+        Installer::Uv { is_locked: false, .. }
+            | Installer::Poetry { is_locked: false, .. }
+            | Installer::Pipenv { is_locked: false }
+    ) {
+        survey.warn("There is no lock file, so each build may get other versions of the dependencies. Commit one.");
+    }
+}
+
+/// The variables that installers read, and those that the files name.
+fn install_variables(survey: &mut Survey<'_>, installer: &Installer, is_custom: bool) -> Variables {
+    let tree = survey.tree;
+    let mut text = format!("{}{}", tree.head("Pipfile"), tree.head("pyproject.toml"));
+    if let Installer::Requirements { file, inputs } = installer {
+        let files = inputs.clone().unwrap_or_else(|| vec![file.clone()]);
+        files.iter().for_each(|file| text.push_str(&tree.head(file)));
+    }
+    let prefixes = ["PIP_", "UV_", "POETRY_", "PIPENV_"];
+    survey.variables(|name| {
+        is_custom || prefixes.iter().any(|prefix| name.starts_with(prefix)) || text.contains(&format!("${{{name}}}"))
+    })
+}

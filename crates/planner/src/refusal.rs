@@ -1,0 +1,85 @@
+//! Why there is no plan, in words for the person who has to change something.
+
+/// Why an application cannot be planned. Every variant says what was looked for, what was found and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No language was recognized.
+    #[error(
+        "no application was recognized. Looked for go.mod (Go), requirements.txt, pyproject.toml, Pipfile, manage.py or \
+         main.py (Python), package.json (Node.js), and Staticfile or index.html (static site). Found {seen}. {advice}"
+    )]
+    Unknown {
+        /// What lies in the directory.
+        seen: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A file or folder that matters cannot be read.
+    #[error("{path} cannot be read: {why}")]
+    Unreadable {
+        /// Relative to the application's directory.
+        path: String,
+        /// What is wrong with it and what to do.
+        why: String,
+    },
+    /// A file that matters does not say what it should.
+    #[error("{path} cannot be understood: {why}")]
+    Malformed {
+        /// Relative to the application's directory.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing says how the application is started.
+    #[error("nothing says how to start this {provider} application. Looked for {looked_for}. Found {found}. {advice}")]
+    NoStart {
+        /// The language.
+        provider: &'static str,
+        /// The places that could have said it.
+        looked_for: String,
+        /// What was there instead.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Several programs could be meant.
+    #[error("{found} could be started: {candidates}. {advice}")]
+    Ambiguous {
+        /// What kind of thing, counted.
+        found: String,
+        /// Their names.
+        candidates: String,
+        /// How to choose.
+        advice: String,
+    },
+    /// The application asks for a version that no base image has.
+    #[error("{wanted} is asked for ({because}), but the newest base image is {offered}. {advice}")]
+    Version {
+        /// The language and version.
+        wanted: String,
+        /// Where it is asked for.
+        because: String,
+        /// What there is.
+        offered: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A setting, or a command out of a file, cannot be used.
+    #[error("{name} cannot be used: {why}")]
+    Setting {
+        /// Which one.
+        name: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// The framework is known, and is set up so that it cannot run here.
+    #[error("{framework}: {why}. {advice}")]
+    Framework {
+        /// Its name.
+        framework: &'static str,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        advice: String,
+    },
+}

@@ -1,0 +1,118 @@
+//! What the user decided, and which decision wins.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What the user set for a service. Everything here wins over what the files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Replaces the command that installs dependencies.
+    pub install_command: Option<String>,
+    /// Replaces the command that builds.
+    pub build_command: Option<String>,
+    /// Replaces the command that starts the application.
+    pub start_command: Option<String>,
+    /// The folder that the build writes and that is to be served as files.
+    pub output_directory: Option<String>,
+    /// The user's variables. Their names become BuildKit secrets of the build command; their values never enter the
+    /// plan, except those of the overrides (`CLICK_DEPLOY_START_COMMAND` and its kin).
+    pub variables: BTreeMap<String, String>,
+    /// An opaque id of the service, put before every cache mount's id so that services do not share caches.
+    /// Without it the plan has no cache mounts.
+    pub cache_key: String,
+}
+
+/// A decision that a user can take by a setting or by a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Install,
+    Build,
+    Start,
+    Output,
+    Provider,
+    NodeVersion,
+    PythonVersion,
+    GoPackage,
+}
+
+impl Choice {
+    const ALL: [Self; 8] = [
+        Self::Install,
+        Self::Build,
+        Self::Start,
+        Self::Output,
+        Self::Provider,
+        Self::NodeVersion,
+        Self::PythonVersion,
+        Self::GoPackage,
+    ];
+
+    /// The variables that carry the choice, ours first, then those that users bring along from Railpack.
+    fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Install => &["CLICK_DEPLOY_INSTALL_COMMAND", "RAILPACK_INSTALL_CMD"],
+            Self::Build => &["CLICK_DEPLOY_BUILD_COMMAND", "RAILPACK_BUILD_CMD"],
+            Self::Start => &["CLICK_DEPLOY_START_COMMAND", "RAILPACK_START_CMD"],
+            Self::Output => &[
+                "CLICK_DEPLOY_OUTPUT_DIRECTORY",
+                "RAILPACK_SPA_OUTPUT_DIR",
+                "RAILPACK_STATIC_FILE_ROOT",
+            ],
+            Self::Provider => &["CLICK_DEPLOY_PROVIDER"],
+            Self::NodeVersion => &["CLICK_DEPLOY_NODE_VERSION", "RAILPACK_NODE_VERSION"],
+            Self::PythonVersion => &["CLICK_DEPLOY_PYTHON_VERSION", "RAILPACK_PYTHON_VERSION"],
+            Self::GoPackage => &["CLICK_DEPLOY_GO_PACKAGE", "GO_BIN", "RAILPACK_GO_BIN"],
+        }
+    }
+}
+
+/// A decision that was taken, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) value: String,
+    pub(crate) because: String,
+}
+
+impl Settings {
+    /// What the user chose: a setting before a variable. Blank is not a choice.
+    pub(crate) fn chosen(&self, choice: Choice) -> Option<Chosen> {
+        let (setting, name) = match choice {
+            Choice::Install => (self.install_command.as_deref(), "the install command"),
+            Choice::Build => (self.build_command.as_deref(), "the build command"),
+            Choice::Start => (self.start_command.as_deref(), "the start command"),
+            Choice::Output => (self.output_directory.as_deref(), "the output directory"),
+            _ => (None, ""),
+        };
+        let from_setting = setting.map(|value| (value, format!("{name} in the service's settings")));
+        let from_variable = || {
+            choice.variables().iter().find_map(|name| {
+                self.variables
+                    .get(*name)
+                    .map(|value| (value.as_str(), format!("the variable {name}")))
+            })
+        };
+        from_setting
+            .filter(|(value, _)| !value.trim().is_empty())
+            .or_else(from_variable)
+            .map(|(value, because)| (value.trim(), because))
+            .filter(|(value, _)| !value.is_empty())
+            .map(|(value, because)| Chosen {
+                value: value.to_owned(),
+                because,
+            })
+    }
+
+    /// Whether a variable speaks to the planner and not to the application.
+    pub(crate) fn is_choice(name: &str) -> bool {
+        Choice::ALL.iter().any(|choice| choice.variables().contains(&name))
+    }
+
+    /// Whether a variable is set to something that means yes.
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.variables
+            .get(name)
+            .is_some_and(|value| !matches!(value.trim(), "" | "0" | "false" | "no" | "off"))
+    }
+}

@@ -1,0 +1,206 @@
+//! What every provider works with: the files, the user's decisions, and what has been found out so far.
+
+use crate::{
+    Fact, Plan, Refusal, Settings, base_images_of_dockerfile,
+    command::{Command, is_variable_name, relative_path},
+    dockerfile::{Caches, Dockerfile, Variables},
+    procfile::Procfile,
+    settings::{Choice, Chosen},
+    tree::{Tree, shown},
+};
+
+/// More facts than this nobody reads; hostile files could make thousands.
+const MOST_REMARKS: usize = 100;
+
+/// The names of all variables stand on one line, which old builders limit to 64 KiB.
+const LONGEST_NAMES: usize = 8 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Survey<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) settings: &'a Settings,
+    pub(crate) procfile: Procfile,
+    facts: Vec<Fact>,
+    warnings: Vec<String>,
+}
+
+/// What a provider found out about building and starting.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) provider: &'static str,
+    pub(crate) framework: Option<String>,
+    pub(crate) dockerfile: Dockerfile,
+    /// What a generated `.dockerignore` adds to what is never wanted.
+    pub(crate) leave_out: &'static [&'static str],
+    pub(crate) port: Option<u16>,
+    pub(crate) start_command: Option<String>,
+}
+
+impl<'a> Survey<'a> {
+    pub(crate) fn begin(tree: &'a Tree, settings: &'a Settings) -> Result<Self, Refusal> {
+        let key = &settings.cache_key;
+        let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+        if key.len() > 128 || !key.chars().all(plain) {
+            return Err(Refusal::Setting {
+                name: "the cache key".to_owned(),
+                why: "it is up to 128 letters, digits, dots, dashes and underscores".to_owned(),
+            });
+        }
+        let names: usize = settings
+            .variables
+            .keys()
+            .filter(|name| is_variable_name(name))
+            .map(|name| name.len() + 1)
+            .sum();
+        if names > LONGEST_NAMES {
+            return Err(Refusal::Setting {
+                name: "the variables".to_owned(),
+                why: format!(
+                    "their names have {names} bytes together, and at most {LONGEST_NAMES} fit into a build step"
+                ),
+            });
+        }
+        let mut survey = Survey {
+            tree,
+            settings,
+            procfile: Procfile::read(tree)?,
+            facts: Vec::new(),
+            warnings: Vec::new(),
+        };
+        if survey.procfile.has_release {
+            survey.warn("`release` in the Procfile is not run. Run it as part of the start command, or once by hand.");
+        }
+        if !survey.procfile.others.is_empty() {
+            let others = survey.procfile.others.join(", ");
+            survey.warn(&format!(
+                "The Procfile's other processes ({others}) are not started. Make a service of each, with its command as \
+                 the start command."
+            ));
+        }
+        for other in [
+            "railpack.json",
+            "railpack.toml",
+            "nixpacks.toml",
+            "nixpacks.json",
+            "app.json",
+        ] {
+            if tree.has(other) && other != "app.json" {
+                survey.warn(&format!(
+                    "{other} is not read by this planner. Its settings can be given as the service's."
+                ));
+            }
+        }
+        Ok(survey)
+    }
+
+    pub(crate) fn fact(&mut self, name: &str, value: &str, because: &str) {
+        if self.facts.len() < MOST_REMARKS {
+            self.facts.push(Fact {
+                name: name.to_owned(),
+                value: shown(value),
+                because: shown(because),
+            });
+        }
+    }
+
+    pub(crate) fn warn(&mut self, text: &str) {
+        if self.warnings.len() < MOST_REMARKS {
+            self.warnings.push(
+                text.chars()
+                    .filter(|character| !character.is_control())
+                    .take(1_000)
+                    .collect(),
+            );
+        }
+    }
+
+    pub(crate) fn chosen(&self, choice: Choice) -> Option<Chosen> {
+        self.settings.chosen(choice)
+    }
+
+    /// A command that the user chose, which is also told.
+    pub(crate) fn chosen_command(&mut self, choice: Choice, name: &str) -> Result<Option<Command>, Refusal> {
+        let Some(chosen) = self.chosen(choice) else {
+            return Ok(None);
+        };
+        let command = Command::parse(&chosen.value, &chosen.because)?;
+        self.fact(name, command.text(), &chosen.because);
+        Ok(Some(command))
+    }
+
+    /// The start command that wins over what a provider would find: the user's, then the Procfile's.
+    pub(crate) fn start_override(&mut self) -> Result<Option<Command>, Refusal> {
+        if let Some(command) = self.chosen_command(Choice::Start, "start command")? {
+            return Ok(Some(command));
+        }
+        let Some(web) = self.procfile.web.clone() else {
+            return Ok(None);
+        };
+        self.fact("start command", web.text(), "web in the Procfile");
+        Ok(Some(web))
+    }
+
+    /// The folder to serve, if the user chose one.
+    pub(crate) fn output_override(&mut self) -> Result<Option<String>, Refusal> {
+        let Some(chosen) = self.chosen(Choice::Output) else {
+            return Ok(None);
+        };
+        let path = relative_path(&chosen.value, &chosen.because)?;
+        self.fact(
+            "output directory",
+            if path.is_empty() { "." } else { &path },
+            &chosen.because,
+        );
+        Ok(Some(path))
+    }
+
+    /// The variables that a command may see.
+    pub(crate) fn variables(&mut self, wanted: impl Fn(&str) -> bool) -> Variables {
+        let names = self.settings.variables.keys();
+        let names = names.filter(|name| !Settings::is_choice(name) && is_variable_name(name) && *name != "PATH");
+        Variables::new(names.filter(|name| wanted(name)).cloned().collect())
+    }
+
+    /// The variables of the build command: all of them.
+    pub(crate) fn build_variables(&mut self) -> Variables {
+        let names = self.settings.variables.keys();
+        let unusable: Vec<String> = names
+            .filter(|name| !is_variable_name(name) || *name == "PATH")
+            .map(|name| shown(name))
+            .collect();
+        if !unusable.is_empty() {
+            self.warn(&format!(
+                "Not passed to the build, as no shell could take them: {}.",
+                unusable.join(", ")
+            ));
+        }
+        self.variables(|_| true)
+    }
+
+    pub(crate) fn caches(&self) -> Caches {
+        Caches::new(&self.settings.cache_key)
+    }
+
+    pub(crate) fn finish(self, outcome: Outcome) -> Plan {
+        let dockerfile = outcome.dockerfile.finish();
+        let dockerignore = (!self.tree.has_dockerignore()).then(|| {
+            let always = [".git", ".hg", ".svn", "**/.DS_Store", "**/node_modules"];
+            always
+                .iter()
+                .chain(outcome.leave_out)
+                .map(|pattern| format!("{pattern}\n"))
+                .collect()
+        });
+        Plan {
+            provider: outcome.provider.to_owned(),
+            framework: outcome.framework,
+            base_images: base_images_of_dockerfile(&dockerfile, &std::collections::BTreeMap::new(), None),
+            dockerfile,
+            dockerignore,
+            facts: self.facts,
+            port: outcome.port,
+            start_command: outcome.start_command,
+            warnings: self.warnings,
+        }
+    }
+}

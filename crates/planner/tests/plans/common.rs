@@ -1,0 +1,139 @@
+//! Applications made of a few files, in folders that go away.
+
+use std::path::Path;
+
+use planner::{Plan, Refusal, Settings};
+use tempfile::TempDir;
+
+/// An application made of these files.
+pub(crate) fn app(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        cache_key: "k1".to_owned(),
+        ..Settings::default()
+    }
+}
+
+pub(crate) fn with_variables(variables: &[(&str, &str)]) -> Settings {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Settings {
+        variables,
+        ..settings()
+    }
+}
+
+pub(crate) fn try_plan(files: &[(&str, &str)], settings: &Settings) -> Result<Plan, Refusal> {
+    let plan = planner::plan(app(files).path(), settings);
+    if let Ok(plan) = &plan {
+        check(plan);
+    }
+    plan
+}
+
+pub(crate) fn plan(files: &[(&str, &str)]) -> Plan {
+    try_plan(files, &settings()).expect("a plan")
+}
+
+pub(crate) fn refusal(files: &[(&str, &str)]) -> String {
+    try_plan(files, &settings()).expect_err("a refusal").to_string()
+}
+
+pub(crate) fn plan_at(path: &Path) -> Result<Plan, Refusal> {
+    let plan = planner::plan(path, &settings());
+    if let Ok(plan) = &plan {
+        check(plan);
+    }
+    plan
+}
+
+/// The reason of a fact.
+pub(crate) fn fact<'a>(plan: &'a Plan, name: &str) -> (&'a str, &'a str) {
+    let fact = plan
+        .facts
+        .iter()
+        .find(|fact| fact.name == name)
+        .unwrap_or_else(|| panic!("no fact {name}: {plan:#?}"));
+    (&fact.value, &fact.because)
+}
+
+/// What the container runs, as the words of `CMD`.
+pub(crate) fn cmd(plan: &Plan) -> Vec<String> {
+    let line = plan
+        .dockerfile
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("CMD "))
+        .expect("CMD is last");
+    serde_json::from_str(line).expect("CMD is JSON")
+}
+
+/// The script of `CMD ["sh","-c",…]`.
+pub(crate) fn start(plan: &Plan) -> String {
+    let words = cmd(plan);
+    assert_eq!(words[..2], ["sh", "-c"]);
+    words[2].clone()
+}
+
+/// What holds for every plan, however hostile the application.
+pub(crate) fn check(plan: &Plan) {
+    let text = &plan.dockerfile;
+    let instructions = ["FROM", "WORKDIR", "ENV", "COPY", "RUN", "ARG", "CMD", "#", ""];
+    let mut continues = false;
+    for line in text.lines() {
+        let word = line.split(' ').next().unwrap_or_default();
+        assert!(
+            continues || instructions.contains(&word),
+            "an unexpected line {line:?} in\n{text}"
+        );
+        assert!(
+            line.len() < 60_000,
+            "old builders take no lines of {} bytes",
+            line.len()
+        );
+        continues = line.ends_with('\\');
+        for new in ["--link", "--exclude", "<<", "syntax=", ",env="] {
+            let is_json = new != "<<"
+                && ["[", "CMD [", "RUN ["]
+                    .iter()
+                    .any(|start| line.trim_start().starts_with(start));
+            assert!(is_json || !line.contains(new), "{new} is too new in {line}");
+        }
+        if let Some(json) = line
+            .strip_prefix("CMD ")
+            .or_else(|| line.trim_start().strip_prefix("[").map(|_| line.trim()))
+        {
+            serde_json::from_str::<Vec<String>>(json).unwrap_or_else(|error| panic!("{error} in {line}"));
+        }
+    }
+    assert!(!plan.base_images.is_empty(), "no base images in\n{text}");
+    for image in &plan.base_images {
+        let known = [
+            "node:20",
+            "node:22",
+            "node:24",
+            "python:3.11",
+            "python:3.13",
+            "golang:1.26",
+            "caddy:2",
+            "debian:trixie",
+        ];
+        assert!(
+            known
+                .iter()
+                .any(|known| image.strip_suffix("-slim").unwrap_or(image) == *known),
+            "{image} is not promised"
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! Files and settings made to do harm: a plan or a refusal, never a panic, and never an instruction of theirs.
+
+use std::{fs, os::unix::fs::symlink, time::Instant};
+
+use crate::common::{app, plan_at, settings, start, try_plan, with_variables};
+use planner::{Refusal, Settings};
+
+const EVIL: &[&str] = &[
+    "x\nRUN touch /evil",
+    "x\\\nRUN touch /evil",
+    "\"]\nRUN touch /evil\n[\"",
+    "x\r\nUSER evil",
+    "a\"b'c`d$(touch /evil)${PATH}",
+    "cat <<EOF\nRUN evil\nEOF",
+    "# syntax=evil/image",
+    "x\u{2028}RUN evil",
+    "\\",
+    "x \\",
+    "%s%n",
+    "--flag",
+    "]",
+];
+
+#[test]
+fn commands_come_back_exactly_as_they_were_given() {
+    for evil in EVIL {
+        let settings = Settings {
+            start_command: Some((*evil).to_owned()),
+            build_command: Some((*evil).to_owned()),
+            install_command: Some((*evil).to_owned()),
+            ..settings()
+        };
+        for files in [
+            vec![("package.json", "{}")],
+            vec![("main.py", "")],
+            vec![("go.mod", "module x"), ("main.go", "package main\nfunc main() {}")],
+        ] {
+            let plan = try_plan(&files, &settings).unwrap();
+            let expected = evil.replace("\r\n", "\n");
+            let started = start(&plan);
+            let plain = started.replacen("exec ", "", 1).replacen("env ", "", 1);
+            assert!(
+                started == expected.trim() || plain == expected.trim().replacen("exec ", "", 1),
+                "{started:?} of {expected:?}"
+            );
+            assert!(
+                !plan
+                    .dockerfile
+                    .lines()
+                    .any(|line| line.starts_with("USER") || line.contains("syntax=evil") && !line.contains('"'))
+            );
+        }
+    }
+}
+
+#[test]
+fn text_of_files_never_becomes_an_instruction() {
+    for evil in EVIL {
+        let json = serde_json::json!({
+            "name": evil, "main": evil, "packageManager": evil, "engines": { "node": evil },
+            "scripts": { "start": evil, "build": evil, (*evil): evil }, "dependencies": { (*evil): evil, "next": evil },
+        });
+        let _ = try_plan(
+            &[
+                ("package.json", &json.to_string()),
+                ("Procfile", &format!("web: {evil}")),
+            ],
+            &settings(),
+        );
+        let _ = try_plan(
+            &[
+                ("package.json", &json.to_string()),
+                ("next.config.js", evil),
+                (".nvmrc", evil),
+            ],
+            &settings(),
+        );
+        let project = format!(
+            "[project]\nname={0}\nrequires-python={0}\ndependencies=[{0}]\n",
+            serde_json::json!(evil)
+        );
+        let _ = try_plan(&[("pyproject.toml", &project), ("main.py", evil)], &settings());
+        let _ = try_plan(
+            &[
+                ("requirements.txt", evil),
+                ("app.py", &format!("{evil} = Flask(")),
+                ("runtime.txt", evil),
+            ],
+            &settings(),
+        );
+        let _ = try_plan(
+            &[("manage.py", &format!("DJANGO_SETTINGS_MODULE', '{evil}'"))],
+            &settings(),
+        );
+        let _ = try_plan(
+            &[
+                ("go.mod", &format!("module {evil}\ngo {evil}")),
+                ("main.go", "package main\nfunc main() {}"),
+            ],
+            &settings(),
+        );
+        let _ = try_plan(&[("Staticfile", &format!("root: {evil}"))], &settings());
+        let _ = try_plan(&[("index.html", ""), (".dockerignore", evil)], &settings());
+        let _ = try_plan(
+            &[("index.html", "")],
+            &with_variables(&[(evil, evil), ("CLICK_DEPLOY_OUTPUT_DIRECTORY", evil)]),
+        );
+    }
+}
+
+#[test]
+fn names_of_files_and_folders_never_become_instructions() {
+    for evil in ["a\nRUN evil", "a b", "$(x)", "-rf", "a'b", "a\"b", "*", "é"] {
+        let go = format!("cmd/{evil}/main.go");
+        let package = format!("{evil}/app.py");
+        let _ = try_plan(
+            &[("go.mod", "module x"), (&go, "package main\nfunc main() {}")],
+            &settings(),
+        );
+        let _ = try_plan(
+            &[("requirements.txt", "flask"), (&package, "app = Flask(__name__)")],
+            &settings(),
+        );
+        let _ = try_plan(
+            &[(&format!("{evil}/x"), ""), (&format!("{evil}.csproj"), "")],
+            &settings(),
+        );
+    }
+}
+
+#[test]
+fn a_link_out_of_the_directory_is_not_followed() {
+    for name in [
+        "package.json",
+        "requirements.txt",
+        "go.mod",
+        "Procfile",
+        ".dockerignore",
+        "pyproject.toml",
+    ] {
+        let folder = app(&[("index.js", "")]);
+        symlink("/etc/passwd", folder.path().join(name)).unwrap();
+        let refusal = plan_at(folder.path()).unwrap_err();
+        assert!(
+            matches!(&refusal, Refusal::Unreadable { path, .. } if path == name),
+            "{refusal}"
+        );
+        assert!(!refusal.to_string().contains("root:"));
+    }
+    let folder = app(&[]);
+    symlink("/etc/passwd", folder.path().join("Staticfile")).unwrap();
+    assert!(plan_at(folder.path()).is_err());
+    let folder = app(&[]);
+    symlink("/etc", folder.path().join("public")).unwrap();
+    symlink("/", folder.path().join("cmd")).unwrap();
+    assert!(plan_at(folder.path()).is_err());
+    // A link inside is an ordinary file.
+    let folder = app(&[("real.json", r#"{"main":"a.js"}"#), ("a.js", "")]);
+    symlink("real.json", folder.path().join("package.json")).unwrap();
+    assert_eq!(plan_at(folder.path()).unwrap().provider, "node");
+}
+
+#[test]
+fn what_is_no_file_is_refused_in_words() {
+    let folder = app(&[("package.json/x", "")]);
+    assert!(
+        plan_at(folder.path())
+            .unwrap_err()
+            .to_string()
+            .contains("a file is expected")
+    );
+    let folder = app(&[]);
+    fs::write(folder.path().join("package.json"), [0x7B, 0xFF, 0xFE, 0x7D]).unwrap();
+    assert!(plan_at(folder.path()).unwrap_err().to_string().contains("UTF-8"));
+    fs::write(folder.path().join("package.json"), vec![b' '; 2 * 1024 * 1024]).unwrap();
+    assert!(plan_at(folder.path()).unwrap_err().to_string().contains("bytes"));
+    assert!(planner::plan(std::path::Path::new("/nonexistent/x"), &settings()).is_err());
+    assert!(planner::plan(&folder.path().join("package.json"), &settings()).is_err());
+}
+
+#[test]
+fn deep_and_large_structures_end_in_time() {
+    let began = Instant::now();
+    let deep = format!("{}{}", "[".repeat(400_000), "]".repeat(400_000));
+    assert!(matches!(
+        try_plan(&[("package.json", &deep)], &settings()),
+        Err(Refusal::Malformed { .. })
+    ));
+    let deep = format!("{}1{}", r#"{"scripts":"#.repeat(50_000), "}".repeat(50_000));
+    assert!(try_plan(&[("package.json", &deep)], &settings()).is_err());
+    let deep = format!("a={}{}", "[".repeat(200_000), "]".repeat(200_000));
+    assert!(try_plan(&[("pyproject.toml", &deep)], &settings()).is_err());
+    let dotted = format!("{}x=1", "a.".repeat(200_000));
+    let _ = try_plan(&[("pyproject.toml", &dotted), ("main.py", "")], &settings());
+    let wide: String = (0..40_000).map(|index| format!("\"d{index}\":\"1\",")).collect();
+    let wide = format!(r#"{{"main":"a.js","dependencies":{{{wide}"z":"1"}}}}"#);
+    assert!(try_plan(&[("package.json", &wide), ("a.js", "")], &settings()).is_ok());
+    let patterns = "*a*a*a*a*a*a*a*a*b\n".repeat(20_000);
+    assert!(try_plan(&[("index.html", ""), (".dockerignore", &patterns)], &settings()).is_ok());
+    let procfile = "worker: x\n".repeat(50_000);
+    assert!(try_plan(&[("index.html", ""), ("Procfile", &procfile)], &settings()).is_ok());
+    let ranges = ">=1 ".repeat(100_000);
+    assert!(try_plan(&[("index.js", ""), (".nvmrc", &ranges)], &settings()).is_ok());
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_deep_folder_and_a_folder_that_contains_itself_end_in_time() {
+    let folder = app(&[
+        ("go.mod", "module x"),
+        (&format!("{}main.go", "d/".repeat(200)), "package main\nfunc main() {}"),
+    ]);
+    symlink(".", folder.path().join("again")).unwrap();
+    symlink("..", folder.path().join("up")).unwrap();
+    assert!(plan_at(folder.path()).is_err());
+    let folder = app(&[("go.mod", "module x"), ("a/b/main.go", "package main\nfunc main() {}")]);
+    symlink("..", folder.path().join("a/loop")).unwrap();
+    assert!(plan_at(folder.path()).is_ok());
+}
+
+#[test]
+fn settings_that_could_break_out_are_refused() {
+    let files = [("package.json", r#"{"scripts":{"build":"x"}}"#)];
+    for key in ["a,target=/etc", "a b", "a\nRUN x", "$(x)", &"k".repeat(200)] {
+        let settings = Settings {
+            cache_key: key.to_owned(),
+            ..Settings::default()
+        };
+        assert!(
+            matches!(try_plan(&files, &settings), Err(Refusal::Setting { .. })),
+            "{key}"
+        );
+    }
+    for folder in ["..", "/etc", "a/../../b", "$HOME", "a b", "--from=x", "*"] {
+        let settings = Settings {
+            output_directory: Some(folder.to_owned()),
+            ..settings()
+        };
+        assert!(
+            matches!(try_plan(&files, &settings), Err(Refusal::Setting { .. })),
+            "{folder}"
+        );
+    }
+    let many: Vec<String> = (0..2_000)
+        .map(|index| format!("A_LONG_NAME_OF_A_VARIABLE_{index}"))
+        .collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "")).collect();
+    assert!(matches!(
+        try_plan(&files, &with_variables(&many)),
+        Err(Refusal::Setting { .. })
+    ));
+}
+
+#[test]
+fn without_a_cache_key_nothing_is_shared() {
+    let plan = try_plan(
+        &[("requirements.txt", "flask"), ("app.py", "app = Flask(__name__)")],
+        &Settings::default(),
+    )
+    .unwrap();
+    assert!(!plan.dockerfile.contains("--mount=type=cache"), "{}", plan.dockerfile);
+    assert!(plan.dockerfile.contains("--no-cache-dir"));
+}
+
+#[test]
+fn plans_and_settings_survive_serialization() {
+    let plan = try_plan(&[("index.html", "")], &settings()).unwrap();
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<planner::Plan>(&text).unwrap(), plan);
+    let settings: Settings = serde_json::from_str("{}").unwrap();
+    assert_eq!(settings, Settings::default());
+}

@@ -1,0 +1,9 @@
+//! Applications in, plans out: the crate through its public door.
+
+mod base_images;
+mod common;
+mod go;
+mod hostile;
+mod node;
+mod python;
+mod static_site;

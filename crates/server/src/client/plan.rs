@@ -1,0 +1,184 @@
+//! `plan`: what would be built of a directory, and why. It needs no server.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use domain::{
+    environment::parse_dotenv,
+    names::{InsidePath, ShellCommand, VariableKey},
+};
+use planner::{Plan, Settings};
+use serde::Serialize;
+
+use super::{
+    error::ClientError,
+    output::{Output, Tint, clean, clean_lines},
+    settings::key_value,
+};
+
+/// Shown under `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  click-deploy plan
+  click-deploy plan ./shop --root apps/web
+  click-deploy plan --dockerfile > Dockerfile       take it home
+  click-deploy plan --json | jq .facts";
+
+/// Says what would be built.
+#[derive(Debug, Args)]
+pub(crate) struct PlanCommand {
+    /// The directory
+    #[arg(value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    /// Print the Dockerfile that would be used, and nothing else on standard output
+    #[arg(long)]
+    dockerfile: bool,
+    /// The application's directory within it
+    #[arg(long, value_name = "DIR")]
+    root: Option<InsidePath>,
+    /// A variable of the service; repeatable. Some of them change the plan
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    env: Vec<(VariableKey, String)>,
+    /// A .env file with variables of the service; repeatable
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Replaces the install command that was detected
+    #[arg(long, value_name = "COMMAND")]
+    install_command: Option<ShellCommand>,
+    /// Replaces the build command that was detected
+    #[arg(long, value_name = "COMMAND")]
+    build_command: Option<ShellCommand>,
+    /// Replaces the start command
+    #[arg(long, value_name = "COMMAND")]
+    start_command: Option<ShellCommand>,
+    /// Where a static build leaves its files
+    #[arg(long, value_name = "PATH")]
+    output_directory: Option<InsidePath>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// `dockerfile` when the directory has one, else `planner`.
+    method: &'a str,
+    /// The directory's own Dockerfile.
+    own_dockerfile: Option<&'a str>,
+    #[serde(flatten)]
+    plan: Option<&'a Plan>,
+    /// Why there is no plan.
+    refusal: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(command: &PlanCommand, output: Output) -> Result<(), ClientError> {
+    let directory = match &command.root {
+        Some(root) => command.directory.join(root.as_str()),
+        None => command.directory.clone(),
+    };
+    if !directory.is_dir() {
+        return Err(ClientError::usage(format!("{} is not a directory", directory.display()), ""));
+    }
+    let own = directory.join("Dockerfile").is_file().then_some("Dockerfile");
+    let planned = planner::plan(&directory, &command.settings()?);
+    if output.json {
+        let report = Report {
+            method: if own.is_some() { "dockerfile" } else { "planner" },
+            own_dockerfile: own,
+            plan: planned.as_ref().ok(),
+            refusal: planned.as_ref().err().map(ToString::to_string),
+        };
+        output.json_line(&report)?;
+        return match planned {
+            Err(refusal) if own.is_none() => Err(ClientError::failed(refusal.to_string(), "")),
+            _ => Ok(()),
+        };
+    }
+    if own.is_some() {
+        output.note(&format!(
+            "{} has a Dockerfile, and that is what is built; `--method planner` builds what follows instead.",
+            directory.display()
+        ));
+    }
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(refusal) if own.is_some() && !command.dockerfile => {
+            output.note(&format!("Without it there would be no plan: {}", clean_lines(&refusal.to_string())));
+            return output.line("built by its Dockerfile");
+        }
+        Err(refusal) => return Err(ClientError::failed(refusal.to_string(), "")),
+    };
+    if command.dockerfile { take_home(&directory, &plan, output) } else { explain(&plan, output) }
+}
+
+impl PlanCommand {
+    fn settings(&self) -> Result<Settings, ClientError> {
+        let mut settings = Settings {
+            install_command: self.install_command.as_ref().map(ToString::to_string),
+            build_command: self.build_command.as_ref().map(ToString::to_string),
+            start_command: self.start_command.as_ref().map(ToString::to_string),
+            output_directory: self.output_directory.as_ref().map(ToString::to_string),
+            ..Settings::default()
+        };
+        for path in &self.env_file {
+            let text = fs::read_to_string(path).map_err(|cause| ClientError::file(path, "read", &cause))?;
+            let found = parse_dotenv(&text)
+                .map_err(|bad| ClientError::usage(format!("{}, {bad}", path.display()), "Mend the line and try again."))?;
+            settings.variables.extend(found.into_iter().map(|(key, value)| (key.to_string(), value)));
+        }
+        settings.variables.extend(self.env.iter().map(|(key, value)| (key.to_string(), value.clone())));
+        Ok(settings)
+    }
+}
+
+/// Prints the Dockerfile as it is for a file, and made harmless for a terminal.
+fn take_home(directory: &Path, plan: &Plan, output: Output) -> Result<(), ClientError> {
+    for warning in &plan.warnings {
+        output.note(&format!("note: {}", clean_lines(warning)));
+    }
+    if let Some(ignored) = plan.dockerignore.as_deref().filter(|_| !directory.join(".dockerignore").exists()) {
+        output.note("Put these lines into .dockerignore beside it:");
+        for line in ignored.lines() {
+            output.note(&format!("  {}", clean(line)));
+        }
+    }
+    for line in plan.dockerfile.lines() {
+        output.line(&clean(line))?;
+    }
+    Ok(())
+}
+
+fn explain(plan: &Plan, output: Output) -> Result<(), ClientError> {
+    let what = match &plan.framework {
+        Some(framework) => format!("{}, {framework}", plan.provider),
+        None => plan.provider.clone(),
+    };
+    let mut lines = vec![("application".to_owned(), what, String::new())];
+    lines.extend(plan.facts.iter().map(|fact| (fact.name.clone(), fact.value.clone(), fact.because.clone())));
+    if let Some(start) = &plan.start_command
+        && !plan.facts.iter().any(|fact| fact.name.contains("start"))
+    {
+        lines.push(("start command".to_owned(), start.clone(), String::new()));
+    }
+    if !plan.facts.iter().any(|fact| fact.name == "port") {
+        let port = plan.port.map_or_else(|| "the one that PORT names".to_owned(), |port| port.to_string());
+        lines.push(("port".to_owned(), port, String::new()));
+    }
+    lines.push(("base images".to_owned(), plan.base_images.join(", "), String::new()));
+    let wide = lines.iter().map(|(name, ..)| clean(name).chars().count()).max().unwrap_or(0) + 2;
+    for (name, value, because) in lines {
+        let name = clean(&name);
+        let gap = " ".repeat(wide.saturating_sub(name.chars().count()));
+        let because = match because.as_str() {
+            "" => String::new(),
+            because => format!("  {}", output.paint(Tint::Faint, &format!("({because})"))),
+        };
+        let value = output.paint(Tint::Strong, &value.replace('\n', " "));
+        output.line(&format!("{}{gap}{value}{because}", output.paint(Tint::Faint, &name)))?;
+    }
+    for warning in &plan.warnings {
+        output.line(&format!("{} {}", output.paint(Tint::Warm, "note:"), clean_lines(warning)))?;
+    }
+    Ok(())
+}

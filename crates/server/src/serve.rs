@@ -1,0 +1,233 @@
+//! `click-deploy serve`: the platform itself, put together from its parts.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use api::Api;
+use domain::ports::{builder::Builder, image::ImageStore, source::SourceLimits};
+use drivers::{
+    build::{BuildKit, BuildLimits},
+    image::{engine::EngineStore, registry::Registry, registry::RegistryAccess},
+    infrastructure::docker::DockerEngine,
+    planning::{BaseImageProgram, Planners},
+    prober::HttpProber,
+    proxy::CaddyRouter,
+    source::{GitPolicy, GitSources},
+};
+use engine::{Engine, Notices, Runner, Settings, World};
+use store::Store;
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::configuration::Configuration;
+
+/// The organization until accounts bring others.
+pub(crate) const FIRST_ORGANIZATION: &str = "default";
+
+/// Why the platform cannot start, with what lies under it.
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+fn failed(what: &str, cause: impl std::fmt::Display) -> Failed {
+    format!("{what}: {cause}").into()
+}
+
+/// Runs the platform until it is told to stop.
+pub(crate) async fn run() -> Result<(), Failed> {
+    start_log();
+    let configuration = Configuration::read()?;
+    let data = configuration.data_directory.clone();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&data)
+        .map_err(|cause| failed("CLICK_DEPLOY_DATA_DIR cannot be made", cause))?;
+    // One process for a database file: whoever held leases in it before is dead.
+    let _lock = lock(&data.join("serve.lock"))?;
+    let listener = TcpListener::bind(configuration.listen)
+        .await
+        .map_err(|cause| failed(&format!("CLICK_DEPLOY_LISTEN: {} cannot be listened on", configuration.listen), cause))?;
+    let store = Store::open(&configuration.database, configuration.sealer.clone())
+        .await
+        .map_err(|cause| failed("the database cannot be opened", report(&cause)))?;
+    let released = store.release_all_leases().await?;
+    if released > 0 {
+        tracing::info!("{released} job(s) were under way when the platform ended, and go on");
+    }
+    first_token(&store, &configuration).await?;
+    let world = Arc::new(world(&configuration, store.clone()).await?);
+    let stop = CancellationToken::new();
+    let owner = format!("{}-{}", std::process::id(), domain::JobId::mint().short());
+    let runner = tokio::spawn(Runner::new(Arc::clone(&world), owner).run(stop.clone()));
+    let api = Api::new(Engine::new(Arc::clone(&world)));
+    tracing::info!("the API listens on http://{}", configuration.listen);
+    let serving = tokio::spawn(api.serve(listener, stop.clone().cancelled_owned()));
+    stop_signal().await?;
+    tracing::info!("stopping; what is under way goes on after the next start");
+    stop.cancel();
+    // Live readers would be waited for without end.
+    let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), runner).await;
+    store.close().await;
+    Ok(())
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CLICK_DEPLOY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn,hyper=warn,h2=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::env::var("CLICK_DEPLOY_LOG_FORMAT").as_deref() == Ok("json") {
+        builder.json().init();
+    } else {
+        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    }
+}
+
+/// An error with everything that lies under it.
+pub(crate) fn report(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Locks a file for as long as the answer lives; the system lets go of it however the process ends.
+fn lock(path: &Path) -> Result<fs::File, Failed> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|cause| failed("the lock file cannot be opened", cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(format!("another `click-deploy serve` uses {}: stop it first", path.display()).into())
+        }
+        Err(fs::TryLockError::Error(cause)) => Err(failed("the lock file cannot be locked", cause)),
+    }
+}
+
+/// Makes the first API token, once, and writes it where only the operator reads it.
+async fn first_token(store: &Store, configuration: &Configuration) -> Result<(), Failed> {
+    let organization = store.ensure_organization(FIRST_ORGANIZATION).await?;
+    let Some(file) = &configuration.token_file else {
+        if store.count_tokens().await? == 0 {
+            tracing::warn!("there is no API token yet: run `click-deploy token`, or set CLICK_DEPLOY_TOKEN_FILE and start again");
+        }
+        return Ok(());
+    };
+    if store.count_tokens().await? > 0 && file.exists() {
+        return Ok(());
+    }
+    let token = new_token()?;
+    store.add_token(organization, &format!("first-{}", domain::TokenId::mint().short()), &api::token_hash(&token)).await?;
+    write_private(file, &token).map_err(|cause| failed("CLICK_DEPLOY_TOKEN_FILE cannot be written", cause))?;
+    tracing::info!("the first API token is in {}", file.display());
+    Ok(())
+}
+
+/// A token: `cd_` and 256 random bits.
+pub(crate) fn new_token() -> Result<String, Failed> {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0; 32];
+    ring::rand::SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no random bytes")?;
+    Ok(bytes.iter().fold("cd_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+/// Writes a file that only its owner reads, whole or not at all.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let part = path.with_extension("part");
+    let _ = fs::remove_file(&part);
+    let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(&part, path)
+}
+
+async fn stop_signal() -> Result<(), Failed> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn world(configuration: &Configuration, store: Store) -> Result<World, Failed> {
+    let installation = store.installation_value("name", || domain::ServiceId::mint().short()[..8].to_owned()).await?;
+    let mut engine = DockerEngine::new(&configuration.docker_host, &installation)?;
+    let registry = configuration.registry.as_ref().map(|registry| RegistryAccess {
+        host: registry.host.clone(),
+        username: registry.username.clone(),
+        password: registry.password.clone(),
+        plain_http: registry.plain_http,
+        namespace: registry.namespace.clone(),
+    });
+    if let Some(registry) = &registry {
+        engine = engine.with_registry(registry.clone());
+    }
+    let limits =
+        BuildLimits { cpu_millis: configuration.build_cpu_millis, memory_mb: configuration.build_memory_mb };
+    let builder: Arc<dyn Builder> = match (&configuration.buildkit_host, &registry) {
+        (Some(host), Some(registry)) => {
+            let access = drivers::build::RegistryAccess {
+                host: registry.host.clone(),
+                username: registry.username.clone(),
+                password: registry.password.clone(),
+                plain_http: registry.plain_http,
+            };
+            Arc::new(BuildKit::remote(host, access, limits))
+        }
+        _ => Arc::new(BuildKit::embedded(&configuration.docker_host, limits)),
+    };
+    // The embedded builder leaves images in the engine's store: a registry holds only what a buildkitd pushed.
+    let images: Arc<dyn ImageStore> = match registry {
+        Some(registry) if configuration.buildkit_host.is_some() => Arc::new(Registry::new(registry)?),
+        _ => Arc::new(EngineStore::new(&engine)),
+    };
+    let scratch = configuration.data_directory.join("scratch");
+    let sources = GitSources::new(GitPolicy {
+        allow_file_urls: configuration.allow_file_urls,
+        allow_private_addresses: configuration.allow_private_addresses,
+        git: "git".into(),
+        scratch,
+    });
+    Ok(World {
+        store,
+        settings: Settings {
+            installation,
+            data_directory: configuration.data_directory.clone(),
+            base_domain: configuration.base_domain.clone(),
+            public_scheme: configuration.public_scheme.clone(),
+            public_port: configuration.public_port,
+            allow_file_urls: configuration.allow_file_urls,
+            source_limits: SourceLimits::default(),
+            parallel_builds: configuration.parallel_builds,
+            build_deadline_seconds: configuration.build_deadline_seconds,
+            upload_limit_bytes: configuration.upload_limit_mb * 1024 * 1024,
+        },
+        sources: Arc::new(sources),
+        planner: Arc::new(Planners::new(&configuration.digest_secret)),
+        base_images: Arc::new(BaseImageProgram::new(configuration.base_image_program.clone(), &configuration.docker_host)),
+        builder,
+        images,
+        infrastructure: Arc::new(engine),
+        router: Arc::new(CaddyRouter::new(&configuration.proxy_admin_url)?),
+        prober: Arc::new(HttpProber::new(&configuration.proxy_url)?),
+        notices: Notices::default(),
+        build_turns: Semaphore::new(configuration.parallel_builds),
+    })
+}

@@ -1,0 +1,585 @@
+//! Deployments, their phases and steps.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    DeploymentId, OrganizationId, Reason, ServiceId,
+    deployment::{DeploymentEvent, DeploymentStatus, Phase, Trigger},
+    environment::VariableKind,
+    names::VariableKey,
+    ports::{builder::BuildStep, image::StoredImage, source::CommitFacts},
+    service::ServiceSettings,
+    source::{Revision, Source},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, sqlite::SqliteRow};
+
+use crate::{
+    Error, Result, Store, Write, now_ms,
+    services::{from_json, from_optional_json, to_json},
+};
+
+/// What a deployment was made with; it never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// Where its files come from.
+    pub source: Source,
+    /// How it is built and run.
+    pub settings: ServiceSettings,
+}
+
+/// The variables that a deployment was made with, by name.
+pub type Environment = BTreeMap<VariableKey, (VariableKind, String)>;
+
+/// A deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its service.
+    pub service: ServiceId,
+    /// The service's first is 1.
+    pub number: i64,
+    /// How far it is.
+    pub status: DeploymentStatus,
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// Which version it takes.
+    pub revision: Revision,
+    /// Build everything anew.
+    pub no_cache: bool,
+    /// What it was made with.
+    pub made: Made,
+    /// The commit that was found.
+    pub commit: Option<CommitFacts>,
+    /// What was detected, and why.
+    pub plan: Option<serde_json::Value>,
+    /// What runs.
+    pub image: Option<StoredImage>,
+    /// Retention removed the image.
+    pub image_removed: bool,
+    /// The port on which it was found listening.
+    pub port: Option<u16>,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    /// Someone asked to cancel it.
+    pub cancel_requested: bool,
+    /// Milliseconds since 1970.
+    pub went_live_at_ms: Option<i64>,
+    /// Milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// Milliseconds since 1970.
+    pub finished_at_ms: Option<i64>,
+}
+
+/// A phase of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhaseRow {
+    /// Which.
+    pub phase: String,
+    /// `running`, `done`, `failed`, `cancelled`.
+    pub status: String,
+    /// Milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// Milliseconds since 1970.
+    pub finished_at_ms: Option<i64>,
+    /// How long it may take.
+    pub deadline_seconds: i64,
+}
+
+/// What is needed to make one.
+#[derive(Debug, Clone)]
+pub struct NewDeployment {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its tenant.
+    pub organization: OrganizationId,
+    /// Its service.
+    pub service: ServiceId,
+    /// Why.
+    pub trigger: Trigger,
+    /// Which version.
+    pub revision: Revision,
+    /// Build everything anew.
+    pub no_cache: bool,
+    /// With what.
+    pub made: Made,
+    /// With which variables.
+    pub environment: Environment,
+    /// What is known already, when an earlier deployment is repeated.
+    pub commit: Option<CommitFacts>,
+    /// What was detected then.
+    pub plan: Option<serde_json::Value>,
+    /// The port that was found then.
+    pub port: Option<u16>,
+}
+
+const COLUMNS: &str = "SELECT * FROM deployments WHERE id = ?";
+const OF_ORGANIZATION: &str = "SELECT d.* FROM deployments d JOIN services s ON s.id = d.service_id \
+    WHERE s.organization_id = ? AND d.id = ?";
+const LIST: &str = "SELECT * FROM deployments WHERE service_id = ? AND number < ? ORDER BY number DESC LIMIT ?";
+const UNFINISHED: &str = "SELECT * FROM deployments WHERE status NOT IN ('live', 'failed', 'cancelled', 'superseded')";
+const WITH_IMAGE: &str =
+    "SELECT * FROM deployments WHERE service_id = ? AND image IS NOT NULL AND image_removed = 0 ORDER BY number DESC";
+const COUNT_UP: &str = "UPDATE services SET deployment_count = deployment_count + 1 WHERE id = ? AND wanted <> 'removed'";
+const NUMBER: &str = "SELECT deployment_count FROM services WHERE id = ?";
+const INSERT: &str = "INSERT INTO deployments (id, service_id, number, status, cause, revision, no_cache, settings, \
+    sealed_environment, commit_id, commit_message, commit_author, plan, port, created_at_ms) \
+    VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const ENVIRONMENT: &str = "SELECT d.sealed_environment, s.organization_id FROM deployments d \
+    JOIN services s ON s.id = d.service_id WHERE d.id = ?";
+const QUEUED: &str = "SELECT id FROM deployments WHERE service_id = ? AND status = 'queued' AND id <> ?";
+const RUNNING: &str = "SELECT id FROM deployments WHERE service_id = ? AND id <> ? \
+    AND status NOT IN ('queued', 'live', 'failed', 'cancelled', 'superseded')";
+const MOVE: &str = "UPDATE deployments SET status = ? WHERE id = ? AND status = ?";
+const MOVE_LIVE: &str = "UPDATE deployments SET status = 'live', went_live_at_ms = ? WHERE id = ? AND status = 'checking'";
+const FINISH: &str = "UPDATE deployments SET status = ?, reason = ?, finished_at_ms = ? WHERE id = ? AND status = ?";
+const FINISHED: &str = "UPDATE deployments SET finished_at_ms = ? WHERE id = ? AND finished_at_ms IS NULL";
+const REQUEST_CANCEL: &str = "UPDATE deployments SET cancel_requested = 1 WHERE id = ? \
+    AND status NOT IN ('live', 'failed', 'cancelled', 'superseded')";
+const SET_COMMIT: &str = "UPDATE deployments SET commit_id = ?, commit_message = ?, commit_author = ? WHERE id = ?";
+const SET_PLAN: &str = "UPDATE deployments SET plan = ? WHERE id = ?";
+const SET_IMAGE: &str = "UPDATE deployments SET image = ?, image_removed = 0 WHERE id = ?";
+const SET_PORT: &str = "UPDATE deployments SET port = ? WHERE id = ?";
+const IMAGE_REMOVED: &str = "UPDATE deployments SET image_removed = 1 WHERE id = ?";
+const PHASES: &str = "SELECT * FROM deployment_phases WHERE deployment_id = ? ORDER BY started_at_ms, phase";
+const DROP_PHASE: &str = "DELETE FROM deployment_phases WHERE deployment_id = ? AND phase = ?";
+const BEGIN_PHASE: &str = "INSERT INTO deployment_phases (deployment_id, phase, status, started_at_ms, deadline_seconds) \
+    VALUES (?, ?, 'running', ?, ?)";
+const END_PHASE: &str = "UPDATE deployment_phases SET status = ?, finished_at_ms = ? \
+    WHERE deployment_id = ? AND phase = ? AND status = 'running'";
+const END_PHASES: &str =
+    "UPDATE deployment_phases SET status = ?, finished_at_ms = ? WHERE deployment_id = ? AND status = 'running'";
+const STEPS: &str = "SELECT * FROM deployment_steps WHERE deployment_id = ? ORDER BY position";
+const UPDATE_STEP: &str =
+    "UPDATE deployment_steps SET name = ?, cached = ?, seconds = ?, error = ? WHERE deployment_id = ? AND step_id = ?";
+const INSERT_STEP: &str = "INSERT INTO deployment_steps (deployment_id, step_id, position, name, cached, seconds, error) \
+    SELECT ?, ?, COUNT(*), ?, ?, ?, ? FROM deployment_steps WHERE deployment_id = ?";
+const DROP_STEPS: &str = "DELETE FROM deployment_steps WHERE deployment_id = ?";
+
+fn trigger_name(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Manual => "manual",
+        Trigger::Upload => "upload",
+        Trigger::Redeploy => "redeploy",
+        Trigger::Rollback => "rollback",
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Deployment> {
+    let commit = row.get::<Option<&str>, _>("commit_id").map(|commit| -> Result<CommitFacts> {
+        Ok(CommitFacts {
+            commit: commit.parse().map_err(Error::corrupt("commit"))?,
+            message: row.get::<Option<String>, _>("commit_message").unwrap_or_default(),
+            author: row.get::<Option<String>, _>("commit_author").unwrap_or_default(),
+        })
+    });
+    let status = row.get::<&str, _>("status");
+    Ok(Deployment {
+        id: row.get::<&str, _>("id").parse().map_err(Error::corrupt("deployment id"))?,
+        service: row.get::<&str, _>("service_id").parse().map_err(Error::corrupt("service id"))?,
+        number: row.get("number"),
+        status: DeploymentStatus::parse(status).ok_or_else(|| Error::missing("status", status))?,
+        trigger: match row.get::<&str, _>("cause") {
+            "upload" => Trigger::Upload,
+            "redeploy" => Trigger::Redeploy,
+            "rollback" => Trigger::Rollback,
+            _ => Trigger::Manual,
+        },
+        revision: from_json(row, "revision")?,
+        no_cache: row.get::<i64, _>("no_cache") != 0,
+        made: from_json(row, "settings")?,
+        commit: commit.transpose()?,
+        plan: from_optional_json(row, "plan")?,
+        image: from_optional_json(row, "image")?,
+        image_removed: row.get::<i64, _>("image_removed") != 0,
+        port: row.get::<Option<i64>, _>("port").and_then(|port| u16::try_from(port).ok()),
+        reason: from_optional_json(row, "reason")?,
+        cancel_requested: row.get::<i64, _>("cancel_requested") != 0,
+        went_live_at_ms: row.get("went_live_at_ms"),
+        created_at_ms: row.get("created_at_ms"),
+        finished_at_ms: row.get("finished_at_ms"),
+    })
+}
+
+fn environment_row(id: DeploymentId) -> String {
+    format!("deployments/{id}/environment")
+}
+
+impl Store {
+    /// One deployment of an organization.
+    ///
+    /// # Errors
+    /// [`Error::Missing`].
+    pub async fn deployment(&self, organization: OrganizationId, id: DeploymentId) -> Result<Deployment> {
+        let row = sqlx::query(OF_ORGANIZATION)
+            .bind(organization.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or_else(|| Error::missing("deployment", id))?;
+        read(&row)
+    }
+
+    /// One deployment of any organization: for the engine's own work, never for a request.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn any_deployment(&self, id: DeploymentId) -> Result<Option<Deployment>> {
+        sqlx::query(COLUMNS).bind(id.to_string()).fetch_optional(&self.readers).await?.as_ref().map(read).transpose()
+    }
+
+    /// Deployments of a service with a number below `before`, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deployments(&self, service: ServiceId, before: i64, limit: i64) -> Result<Vec<Deployment>> {
+        let rows =
+            sqlx::query(LIST).bind(service.to_string()).bind(before).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Every deployment that is not over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unfinished_deployments(&self) -> Result<Vec<Deployment>> {
+        sqlx::query(UNFINISHED).fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
+    /// The deployments of a service whose image was not removed, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deployments_with_image(&self, service: ServiceId) -> Result<Vec<Deployment>> {
+        sqlx::query(WITH_IMAGE).bind(service.to_string()).fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
+    /// The variables that a deployment was made with.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] with another `ENCRYPTION_KEY`.
+    pub async fn deployment_environment(&self, id: DeploymentId) -> Result<Environment> {
+        let row = sqlx::query(ENVIRONMENT)
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or_else(|| Error::missing("deployment", id))?;
+        let organization = row.get::<&str, _>("organization_id").parse().map_err(Error::corrupt("organization id"))?;
+        let opened = self.sealer.open(organization, &environment_row(id), row.get("sealed_environment"))?;
+        serde_json::from_slice(&opened).map_err(Error::corrupt("environment"))
+    }
+
+    /// Asks for a running deployment to be cancelled; false when it is over already.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn request_cancel(&self, id: DeploymentId) -> Result<bool> {
+        let mut write = self.write().await?;
+        let asked = write.request_cancel(id).await?;
+        write.commit().await?;
+        Ok(asked)
+    }
+
+    /// Moves a deployment from the status that the caller saw.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it has another one by now.
+    pub async fn move_deployment(&self, id: DeploymentId, from: DeploymentStatus, event: DeploymentEvent) -> Result<DeploymentStatus> {
+        let to = from.after(event).map_err(Error::corrupt("deployment status"))?;
+        let mut write = self.write().await?;
+        let done = sqlx::query(MOVE)
+            .bind(to.name())
+            .bind(id.to_string())
+            .bind(from.name())
+            .execute(&mut *write.transaction)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::stale("deployment", id));
+        }
+        write.commit().await?;
+        Ok(to)
+    }
+
+    /// Keeps which commit was found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_commit(&self, id: DeploymentId, facts: &CommitFacts) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(SET_COMMIT)
+            .bind(facts.commit.as_str())
+            .bind(&facts.message)
+            .bind(&facts.author)
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
+        write.commit().await
+    }
+
+    /// Keeps what was detected.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_plan(&self, id: DeploymentId, plan: &serde_json::Value) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(SET_PLAN).bind(to_json(plan)).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        write.commit().await
+    }
+
+    /// Keeps what runs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_image(&self, id: DeploymentId, image: &StoredImage) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(SET_IMAGE).bind(to_json(image)).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        write.commit().await
+    }
+
+    /// Keeps the port that was found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_port(&self, id: DeploymentId, port: u16) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(SET_PORT).bind(i64::from(port)).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        write.commit().await
+    }
+
+    /// Keeps that retention removed the image.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_image_removed(&self, id: DeploymentId) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(IMAGE_REMOVED).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        write.commit().await
+    }
+
+    /// Begins a phase, again after a crash.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_phase(&self, id: DeploymentId, phase: Phase, deadline_seconds: u32) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(DROP_PHASE).bind(id.to_string()).bind(phase.name()).execute(&mut *write.transaction).await?;
+        sqlx::query(BEGIN_PHASE)
+            .bind(id.to_string())
+            .bind(phase.name())
+            .bind(now_ms())
+            .bind(i64::from(deadline_seconds))
+            .execute(&mut *write.transaction)
+            .await?;
+        write.commit().await
+    }
+
+    /// Ends a phase.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_phase(&self, id: DeploymentId, phase: Phase, status: &str) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(END_PHASE)
+            .bind(status)
+            .bind(now_ms())
+            .bind(id.to_string())
+            .bind(phase.name())
+            .execute(&mut *write.transaction)
+            .await?;
+        write.commit().await
+    }
+
+    /// The phases, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn phases(&self, id: DeploymentId) -> Result<Vec<PhaseRow>> {
+        let rows = sqlx::query(PHASES).bind(id.to_string()).fetch_all(&self.readers).await?;
+        Ok(rows
+            .iter()
+            .map(|row| PhaseRow {
+                phase: row.get("phase"),
+                status: row.get("status"),
+                started_at_ms: row.get("started_at_ms"),
+                finished_at_ms: row.get("finished_at_ms"),
+                deadline_seconds: row.get("deadline_seconds"),
+            })
+            .collect())
+    }
+
+    /// Keeps steps of a build as they are now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_steps(&self, id: DeploymentId, steps: &[BuildStep]) -> Result<()> {
+        let mut write = self.write().await?;
+        let deployment = id.to_string();
+        for step in steps {
+            let done = sqlx::query(UPDATE_STEP)
+                .bind(&step.name)
+                .bind(i64::from(step.cached))
+                .bind(step.seconds)
+                .bind(&step.error)
+                .bind(&deployment)
+                .bind(&step.id)
+                .execute(&mut *write.transaction)
+                .await?;
+            if done.rows_affected() == 0 {
+                sqlx::query(INSERT_STEP)
+                    .bind(&deployment)
+                    .bind(&step.id)
+                    .bind(&step.name)
+                    .bind(i64::from(step.cached))
+                    .bind(step.seconds)
+                    .bind(&step.error)
+                    .bind(&deployment)
+                    .execute(&mut *write.transaction)
+                    .await?;
+            }
+        }
+        write.commit().await
+    }
+
+    /// Forgets the steps of a build that begins anew.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn drop_steps(&self, id: DeploymentId) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(DROP_STEPS).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        write.commit().await
+    }
+
+    /// The steps of the build, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn steps(&self, id: DeploymentId) -> Result<Vec<BuildStep>> {
+        let rows = sqlx::query(STEPS).bind(id.to_string()).fetch_all(&self.readers).await?;
+        Ok(rows
+            .iter()
+            .map(|row| BuildStep {
+                id: row.get("step_id"),
+                name: row.get("name"),
+                cached: row.get::<i64, _>("cached") != 0,
+                seconds: row.get("seconds"),
+                error: row.get("error"),
+            })
+            .collect())
+    }
+}
+
+impl Write {
+    /// Makes a deployment, queued, with the service's next number.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the service is gone or going.
+    pub async fn insert_deployment(&mut self, store: &Store, new: &NewDeployment) -> Result<()> {
+        let service = new.service.to_string();
+        let done = sqlx::query(COUNT_UP).bind(&service).execute(&mut *self.transaction).await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::missing("service", new.service));
+        }
+        let number: i64 =
+            sqlx::query(NUMBER).bind(&service).fetch_one(&mut *self.transaction).await?.get("deployment_count");
+        let environment = serde_json::to_vec(&new.environment).map_err(Error::corrupt("environment"))?;
+        let sealed = store.sealer.seal(new.organization, &environment_row(new.id), &environment)?;
+        sqlx::query(INSERT)
+            .bind(new.id.to_string())
+            .bind(&service)
+            .bind(number)
+            .bind(trigger_name(new.trigger))
+            .bind(to_json(&new.revision))
+            .bind(i64::from(new.no_cache))
+            .bind(to_json(&new.made))
+            .bind(sealed)
+            .bind(new.commit.as_ref().map(|facts| facts.commit.to_string()))
+            .bind(new.commit.as_ref().map(|facts| facts.message.clone()))
+            .bind(new.commit.as_ref().map(|facts| facts.author.clone()))
+            .bind(new.plan.as_ref().map(to_json))
+            .bind(new.port.map(i64::from))
+            .bind(now_ms())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// The other deployments of the service that wait.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn queued_deployments(&mut self, service: ServiceId, but: DeploymentId) -> Result<Vec<DeploymentId>> {
+        self.deployment_ids(QUEUED, service, but).await
+    }
+
+    /// The other deployments of the service that are under way.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn running_deployments(&mut self, service: ServiceId, but: DeploymentId) -> Result<Vec<DeploymentId>> {
+        self.deployment_ids(RUNNING, service, but).await
+    }
+
+    async fn deployment_ids(&mut self, sql: &'static str, service: ServiceId, but: DeploymentId) -> Result<Vec<DeploymentId>> {
+        let rows =
+            sqlx::query(sql).bind(service.to_string()).bind(but.to_string()).fetch_all(&mut *self.transaction).await?;
+        rows.iter().map(|row| row.get::<&str, _>("id").parse().map_err(Error::corrupt("deployment id"))).collect()
+    }
+
+    /// Asks for a deployment to be cancelled; false when it is over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn request_cancel(&mut self, id: DeploymentId) -> Result<bool> {
+        let done = sqlx::query(REQUEST_CANCEL).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Says that the deployment serves.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it was not being checked.
+    pub async fn go_live(&mut self, id: DeploymentId) -> Result<()> {
+        let done =
+            sqlx::query(MOVE_LIVE).bind(now_ms()).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        if done.rows_affected() == 0 { Err(Error::stale("deployment", id)) } else { Ok(()) }
+    }
+
+    /// Says when a live deployment's work was over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_finished(&mut self, id: DeploymentId) -> Result<()> {
+        sqlx::query(FINISHED).bind(now_ms()).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Ends a deployment that did not go live, from whatever unfinished status it has; its running phases end with it.
+    /// False when it is over already.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_deployment(&mut self, id: DeploymentId, event: DeploymentEvent, reason: Option<&Reason>) -> Result<bool> {
+        let row = sqlx::query(COLUMNS).bind(id.to_string()).fetch_optional(&mut *self.transaction).await?;
+        let Some(row) = row else { return Ok(false) };
+        let from = read(&row)?.status;
+        let Ok(to) = from.after(event) else { return Ok(false) };
+        let done = sqlx::query(FINISH)
+            .bind(to.name())
+            .bind(reason.map(to_json))
+            .bind(now_ms())
+            .bind(id.to_string())
+            .bind(from.name())
+            .execute(&mut *self.transaction)
+            .await?;
+        let phase_status = if to == DeploymentStatus::Failed { "failed" } else { "cancelled" };
+        sqlx::query(END_PHASES)
+            .bind(phase_status)
+            .bind(now_ms())
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,204 @@
+//! Log lines, numbered from 1 without gaps within a deployment (build) or a service (run).
+
+use domain::{
+    DeploymentId, ServiceId,
+    logs::LogLevel,
+    ports::infrastructure::OutputCursor,
+};
+use sqlx::{Row, sqlite::SqliteRow};
+
+use crate::{Result, Store};
+
+/// Whose lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Log {
+    /// A deployment's own: fetching, building, releasing.
+    Build(DeploymentId),
+    /// What a service's instances wrote.
+    Run(ServiceId),
+}
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its place; given by [`Store::append_lines`].
+    pub sequence: i64,
+    /// Nanoseconds since 1970.
+    pub at_ns: i64,
+    /// The phase of a deployment, `run` for a service.
+    pub phase: &'static str,
+    /// How serious.
+    pub level: LogLevel,
+    /// The build step or the instance.
+    pub origin: String,
+    /// The text.
+    pub message: String,
+}
+
+/// Which lines.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only lines that hold this text, without regard to case (ASCII).
+    pub text: String,
+    /// Only lines of this level.
+    pub level: Option<LogLevel>,
+    /// Only lines of this phase.
+    pub phase: String,
+}
+
+macro_rules! both {
+    ($log:expr, $build:expr, $run:expr) => {
+        match $log {
+            Log::Build(id) => ($build, id.to_string()),
+            Log::Run(id) => ($run, id.to_string()),
+        }
+    };
+}
+
+const NEWEST_BUILD: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM deployment_logs WHERE deployment_id = ?";
+const NEWEST_RUN: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM service_logs WHERE service_id = ?";
+const INSERT_BUILD: &str = "INSERT INTO deployment_logs (deployment_id, sequence, at_ns, phase, level, origin, message) \
+    VALUES (?, ?, ?, ?, ?, ?, ?)";
+const INSERT_RUN: &str = "INSERT INTO service_logs (service_id, sequence, at_ns, phase, level, origin, message) \
+    VALUES (?, ?, ?, ?, ?, ?, ?)";
+const READ_BUILD: &str = "SELECT * FROM deployment_logs WHERE deployment_id = ? AND sequence > ? \
+    AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE ? ESCAPE '!') ORDER BY sequence LIMIT ?";
+const READ_RUN: &str = "SELECT * FROM service_logs WHERE service_id = ? AND sequence > ? \
+    AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE ? ESCAPE '!') ORDER BY sequence LIMIT ?";
+const CURSOR: &str = "SELECT at_ns, lines_at_that_time FROM output_cursors WHERE instance = ?";
+const UPDATE_CURSOR: &str = "UPDATE output_cursors SET at_ns = ?, lines_at_that_time = ? WHERE instance = ?";
+const INSERT_CURSOR: &str =
+    "INSERT INTO output_cursors (instance, service_id, at_ns, lines_at_that_time) VALUES (?, ?, ?, ?)";
+const PRUNE_RUN: &str = "DELETE FROM service_logs WHERE service_id = ? AND sequence <= ?";
+
+fn read(row: &SqliteRow) -> Line {
+    Line {
+        sequence: row.get("sequence"),
+        at_ns: row.get("at_ns"),
+        phase: match row.get::<&str, _>("phase") {
+            "provision" => "provision",
+            "build" => "build",
+            "release" => "release",
+            "check" => "check",
+            "drain" => "drain",
+            _ => "run",
+        },
+        level: LogLevel::parse(row.get("level")).unwrap_or(LogLevel::Info),
+        origin: row.get("origin"),
+        message: row.get("message"),
+    }
+}
+
+/// A `LIKE` pattern that finds the text itself.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.to_ascii_lowercase().chars() {
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+impl Store {
+    /// Appends lines and numbers them; with a cursor, where reading the instance's output goes on is kept in the same
+    /// transaction, so that no crash loses or doubles a line.
+    ///
+    /// # Errors
+    /// When the database fails; then no line is kept.
+    pub async fn append_lines(&self, log: Log, lines: &mut [Line], cursor: Option<(&str, OutputCursor)>) -> Result<()> {
+        let mut write = self.write().await?;
+        let (newest, id) = both!(log, NEWEST_BUILD, NEWEST_RUN);
+        let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
+        let mut sequence: i64 = sqlx::query(newest).bind(&id).fetch_one(&mut *write.transaction).await?.get("newest");
+        for line in lines.iter_mut() {
+            sequence += 1;
+            line.sequence = sequence;
+            sqlx::query(insert)
+                .bind(&id)
+                .bind(sequence)
+                .bind(line.at_ns)
+                .bind(line.phase)
+                .bind(line.level.name())
+                .bind(&line.origin)
+                .bind(&line.message)
+                .execute(&mut *write.transaction)
+                .await?;
+        }
+        if let (Log::Run(_), Some((instance, cursor))) = (log, cursor) {
+            let done = sqlx::query(UPDATE_CURSOR)
+                .bind(cursor.at_ns)
+                .bind(i64::from(cursor.lines_at_that_time))
+                .bind(instance)
+                .execute(&mut *write.transaction)
+                .await?;
+            if done.rows_affected() == 0 {
+                sqlx::query(INSERT_CURSOR)
+                    .bind(instance)
+                    .bind(&id)
+                    .bind(cursor.at_ns)
+                    .bind(i64::from(cursor.lines_at_that_time))
+                    .execute(&mut *write.transaction)
+                    .await?;
+            }
+        }
+        write.commit().await
+    }
+
+    /// Lines after a place, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lines(&self, log: Log, after: i64, filter: &Filter, limit: i64) -> Result<Vec<Line>> {
+        let (sql, id) = both!(log, READ_BUILD, READ_RUN);
+        let level = filter.level.map_or("", LogLevel::name);
+        let rows = sqlx::query(sql)
+            .bind(id)
+            .bind(after)
+            .bind(level)
+            .bind(level)
+            .bind(&filter.phase)
+            .bind(&filter.phase)
+            .bind(&filter.text)
+            .bind(pattern(&filter.text))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        Ok(rows.iter().map(read).collect())
+    }
+
+    /// The place of the newest line; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest_line(&self, log: Log) -> Result<i64> {
+        let (sql, id) = both!(log, NEWEST_BUILD, NEWEST_RUN);
+        Ok(sqlx::query(sql).bind(id).fetch_one(&self.readers).await?.get("newest"))
+    }
+
+    /// Where reading an instance's output goes on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn output_cursor(&self, instance: &str) -> Result<OutputCursor> {
+        let row = sqlx::query(CURSOR).bind(instance).fetch_optional(&self.readers).await?;
+        Ok(row.map_or_else(OutputCursor::default, |row| OutputCursor {
+            at_ns: row.get("at_ns"),
+            lines_at_that_time: u32::try_from(row.get::<i64, _>("lines_at_that_time")).unwrap_or(0),
+        }))
+    }
+
+    /// Forgets a service's lines up to a place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prune_lines(&self, service: ServiceId, up_to: i64) -> Result<u64> {
+        let mut write = self.write().await?;
+        let done =
+            sqlx::query(PRUNE_RUN).bind(service.to_string()).bind(up_to).execute(&mut *write.transaction).await?;
+        write.commit().await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,99 @@
+# Which recipe stands in for a reference. Sourced by images/provide.
+# shellcheck shell=bash
+
+NEWEST_NODE=24
+NEWEST_GO=1.26
+
+# recipe_of REFERENCE: prints the recipe's words, or the end of the sentence
+# "no image registry can be reached, and …" with status 1.
+#   debian SUITE | buildpack SUITE | node VERSION VARIANT SUITE | python MINOR VARIANT SUITE
+#   golang VERSION SUITE | caddy | nginx | busybox | alpine RECIPE…
+recipe_of() {
+  local reference=$1 name tag
+  case $reference in *@*) echo "a digest can only be pulled"; return 1 ;; esac
+  name=${reference#docker.io/}; name=${name#index.docker.io/}; name=${name#library/}
+  tag=latest
+  case $name in *:*) tag=${name##*:}; name=${name%:*} ;; esac
+  case $name:$tag in
+    alpine:*|*:*alpine*) alpine_recipe "$name" "$tag" ;;
+    debian:*) debian_recipe "$tag" ;;
+    node:*) node_recipe "$tag" ;;
+    python:*) python_recipe "$tag" ;;
+    golang:*) golang_recipe "$tag" ;;
+    caddy:*builder*) echo "caddy's builder image has no stand-in"; return 1 ;;
+    caddy:latest|caddy:2|caddy:2.*) echo caddy ;;
+    nginx:*perl*|nginx:*otel*) echo "only the plain nginx has a stand-in"; return 1 ;;
+    nginx:*) echo nginx ;;
+    busybox:*) echo busybox ;;
+    *) echo "$name has no stand-in (there are: debian, node, python, golang, caddy, nginx, busybox)"; return 1 ;;
+  esac
+}
+
+# split_suite TAG: sets `rest`, the tag without its Debian release, and `suite`.
+split_suite() {
+  suite=trixie rest=$1
+  case $1 in
+    *bookworm*) suite=bookworm; rest=${1/bookworm/} ;;
+    *trixie*) rest=${1/trixie/} ;;
+    *bullseye*|*buster*|*windows*|*nanoserver*) echo "stand-ins are of Debian trixie and bookworm only"; return 1 ;;
+  esac
+  rest=${rest//--/-}; rest=${rest#-}; rest=${rest%-}
+}
+# split_variant: takes `-slim` off `rest` and sets `variant`.
+split_variant() {
+  variant=full
+  case $rest in slim) variant=slim; rest=latest ;; *-slim) variant=slim; rest=${rest%-slim} ;; '') rest=latest ;; esac
+}
+
+debian_recipe() {
+  case $1 in
+    latest|stable|stable-slim|trixie|trixie-slim|13|13-slim|13.*) echo "debian trixie" ;;
+    oldstable|oldstable-slim|bookworm|bookworm-slim|12|12-slim|12.*) echo "debian bookworm" ;;
+    *) echo "stand-ins are of Debian trixie and bookworm only"; return 1 ;;
+  esac
+}
+
+node_recipe() {
+  local suite rest variant
+  split_suite "$1" || return 1
+  split_variant
+  case $rest in latest|lts|current|krypton|lts-krypton) rest=$NEWEST_NODE ;; jod|lts-jod) rest=22 ;; iron|lts-iron) rest=20 ;; esac
+  [[ $rest =~ ^[0-9]+(\.[0-9]+){0,2}$ ]] || { echo "node has no stand-in for the tag $1"; return 1; }
+  echo "node $rest $variant $suite"
+}
+
+# Debian has one Python in each release, so the release follows from the version.
+python_recipe() {
+  local suite rest variant
+  split_suite "$1" || return 1
+  split_variant
+  case $rest in
+    latest|3|3.13|3.13.*) echo "python 3.13 $variant trixie" ;;
+    3.11|3.11.*) echo "python 3.11 $variant bookworm" ;;
+    *) echo "only Python 3.13 and 3.11 have a stand-in (they are Debian's)"; return 1 ;;
+  esac
+}
+
+golang_recipe() {
+  local suite rest
+  split_suite "$1" || return 1
+  case $rest in ''|latest|1) rest=$NEWEST_GO ;; esac
+  [[ $rest =~ ^1\.[0-9]+(\.[0-9]+)?$ ]] || { echo "golang has no stand-in for the tag $1"; return 1; }
+  echo "golang $rest $suite"
+}
+
+# Alpine's packages and C library are not Debian's. Under that name a stand-in is
+# made only where someone asked for it.
+alpine_recipe() {
+  local name=$1 tag=$2 inner
+  if [ "${CLICK_DEPLOY_ALPINE_STAND_IN:-off}" != on ]; then
+    [ "$name" != alpine ] || { name=debian; tag=trixie; }
+    echo "stand-ins are Debian, not Alpine: name an image without \"alpine\", such as $name:${tag%%-*}-slim, or set CLICK_DEPLOY_ALPINE_STAND_IN=on to get Debian under this name"
+    return 1
+  fi
+  [ "$name" != alpine ] || { echo "alpine debian trixie"; return; }
+  tag=$(printf %s "$tag" | sed -E 's/-?alpine[0-9.]*//; s/-?(slim)$//')
+  case $name in node|python) tag=${tag:+$tag-}slim ;; esac
+  inner=$(recipe_of "$name:${tag:-latest}") || { echo "$inner"; return 1; }
+  echo "alpine $inner"
+}
