@@ -1,4 +1,5 @@
 DROP TABLE installation;
+DROP TABLE idempotency_keys;
 DROP TABLE saga_journal;
 DROP TABLE jobs;
 DROP TABLE output_cursors;

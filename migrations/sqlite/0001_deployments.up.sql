@@ -149,6 +149,15 @@ CREATE TABLE saga_journal (
     at_ms BIGINT NOT NULL,
     PRIMARY KEY (job_id, step)
 );
+CREATE TABLE idempotency_keys (
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    status INTEGER,
+    body BLOB,
+    created_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, name)
+);
 CREATE TABLE installation (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL

@@ -6,6 +6,7 @@ mod deployments;
 mod document;
 mod extract;
 mod health;
+mod idempotency;
 mod jobs;
 mod logs;
 mod problem;
@@ -32,7 +33,7 @@ pub use document::openapi_json;
 /// Where all routes of the API begin.
 pub const BASE: &str = "/v1/click-deploy";
 /// The most bytes of a JSON body.
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
+pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -90,7 +91,8 @@ impl Api {
             .route("/deployments/{id}/logs", get(logs::build_page))
             .route("/deployments/{id}/logs/stream", get(logs::build_stream))
             .route("/jobs", get(jobs::list))
-            .route("/jobs/{id}", get(jobs::show));
+            .route("/jobs/{id}", get(jobs::show))
+            .layer(middleware::from_fn_with_state(self.clone(), idempotency::honour));
         let header_value = |name: &'static str, value: &'static str| {
             SetResponseHeaderLayer::overriding(HeaderName::from_static(name), HeaderValue::from_static(value))
         };

@@ -1,91 +1,24 @@
 //! The builder against Docker Engine's own BuildKit, where `CLICK_DEPLOY_TEST_DOCKER_HOST` names an engine that has
-//! `debian:trixie-slim`.
+//! `debian:trixie-slim`: what images hold, and what is cached.
 #![cfg(feature = "build")]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod build_common;
 
 use std::{
-    io::Read,
     os::unix::fs::symlink,
     path::Path,
     time::{Duration, Instant},
 };
 
-use bollard::Docker;
-use build_common::{Heard, counterpart, request, unique, write};
+use build_common::{
+    engine::{BASE, Bed},
+    request, unique, write,
+};
 use domain::{
     SecretText,
-    ports::builder::{BuildError, BuildRequest, Builder, Recipe},
+    ports::builder::{BuildError, Recipe},
 };
-use drivers::build::{BuildKit, BuildLimits};
-use futures_util::StreamExt;
-
-const BASE: &str = "FROM debian:trixie-slim\n";
-
-struct Bed {
-    builder: BuildKit,
-    docker: Docker,
-}
-
-impl Bed {
-    fn new() -> Option<Self> {
-        let host = counterpart("CLICK_DEPLOY_TEST_DOCKER_HOST", "docker")?;
-        let docker = Docker::connect_with_socket(
-            host.trim_start_matches("unix://"),
-            120,
-            &bollard::ClientVersion {
-                major_version: 1,
-                minor_version: 41,
-            },
-        )
-        .unwrap();
-        Some(Self {
-            builder: BuildKit::embedded(&host, BuildLimits::none()),
-            docker,
-        })
-    }
-
-    /// Every file of the image's last layers, by path, and the image's configuration.
-    async fn export(&self, name: &str) -> (Vec<(String, Vec<u8>)>, Vec<u8>) {
-        let mut archive = Vec::new();
-        let mut stream = self.docker.export_image(name);
-        while let Some(piece) = stream.next().await {
-            archive.extend_from_slice(&piece.unwrap());
-        }
-        let mut files = Vec::new();
-        let mut layers = tar::Archive::new(archive.as_slice());
-        for entry in layers.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let path = entry.path().unwrap().display().to_string();
-            if !path.ends_with("layer.tar") {
-                continue;
-            }
-            let mut layer = Vec::new();
-            entry.read_to_end(&mut layer).unwrap();
-            for entry in tar::Archive::new(layer.as_slice()).entries().unwrap() {
-                let mut entry = entry.unwrap();
-                let path = entry.path().unwrap().display().to_string();
-                let mut text = Vec::new();
-                entry.read_to_end(&mut text).unwrap();
-                files.push((path, text));
-            }
-        }
-        (files, archive)
-    }
-
-    async fn remove(&self, name: &str) {
-        let _ = self
-            .docker
-            .remove_image(name, None::<bollard::query_parameters::RemoveImageOptions>, None)
-            .await;
-    }
-
-    async fn build(&self, request: &BuildRequest) -> (Result<domain::ports::image::StoredImage, BuildError>, Heard) {
-        let heard = Heard::default();
-        let outcome = self.builder.build(request, &heard).await;
-        (outcome, heard)
-    }
-}
 
 fn names(files: &[(String, Vec<u8>)]) -> Vec<&str> {
     let mut names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
@@ -201,125 +134,6 @@ async fn what_is_ignored_stays_out() {
 }
 
 #[tokio::test]
-async fn dropping_the_build_ends_its_step_and_leaves_no_process() {
-    let Some(bed) = Bed::new() else { return };
-    let root = tempfile::tempdir().unwrap();
-    let mark = unique("sleeper");
-    let request = request(root.path(), &mark, &format!("{BASE}RUN sleep 300 && echo {mark}\n"));
-    let heard = Heard::default();
-    let started = Instant::now();
-    tokio::select! {
-        outcome = bed.builder.build(&request, &heard) => panic!("it ended by itself: {outcome:?}"),
-        () = async {
-            while build_common::processes(&mark) == 0 {
-                assert!(started.elapsed() < Duration::from_secs(60), "the step does not start");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        } => {}
-    }
-    let dropped = Instant::now();
-    while build_common::processes(&mark) > 0 {
-        assert!(dropped.elapsed() < Duration::from_secs(2), "the step goes on");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    eprintln!("cancelled in {:?}", dropped.elapsed());
-}
-
-#[tokio::test]
-async fn a_failing_step_is_told_with_its_exit_code_and_last_lines() {
-    let Some(bed) = Bed::new() else { return };
-    let root = tempfile::tempdir().unwrap();
-    let mut request = request(
-        root.path(),
-        &unique("failing"),
-        &format!("{BASE}RUN seq 1 30; echo sesame-open >&2; exit 42\n"),
-    );
-    request.secrets.insert("S".to_owned(), SecretText::new("sesame-open"));
-    let (outcome, heard) = bed.build(&request).await;
-    let BuildError::Failed {
-        step,
-        message,
-        exit_code,
-        tail,
-    } = outcome.unwrap_err()
-    else {
-        panic!("another error")
-    };
-    assert!(step.contains("RUN seq 1 30"), "{step}");
-    assert!(!step.contains("sesame-open"), "{step}");
-    assert_eq!(exit_code, Some(42));
-    assert!(message.contains("42") && !message.contains("sesame-open"), "{message}");
-    assert_eq!(tail.len(), 20);
-    assert_eq!(tail.last().unwrap(), "***");
-    assert_eq!(heard.lines.lock().unwrap().len(), 31);
-    assert!(heard.last("RUN").unwrap().error.is_some());
-}
-
-#[tokio::test]
-async fn an_absent_base_image_is_named() {
-    let Some(bed) = Bed::new() else { return };
-    let root = tempfile::tempdir().unwrap();
-    for image in ["click-deploy-test/no-such-image:1", "127.0.0.1:1/none:2"] {
-        let request = request(root.path(), &unique("base"), &format!("FROM {image}\nCOPY . /\n"));
-        let (outcome, _) = bed.build(&request).await;
-        match outcome.unwrap_err() {
-            BuildError::BaseImage { image: named, message } => {
-                assert_eq!(named, image);
-                eprintln!("{message}");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_dockerfile_is_refused_in_words() {
-    let Some(bed) = Bed::new() else { return };
-    let root = tempfile::tempdir().unwrap();
-    for (dockerfile, words) in [
-        ("FORM scratch\n", "unknown instruction"),
-        ("FROM scratch AS\n", "FROM"),
-        ("", ""),
-        ("# syntax=evil/frontend\nFROM scratch\n", "evil/frontend"),
-        ("# syntax=docker/dockerfile:1\nFORM scratch\n", "docker/dockerfile:1"),
-    ] {
-        let request = request(root.path(), &unique("invalid"), dockerfile);
-        let (outcome, _) = bed.build(&request).await;
-        match outcome.unwrap_err() {
-            BuildError::Invalid(message) => {
-                eprintln!("{message}");
-                assert!(message.contains(words), "{message}");
-            }
-            other => panic!("{dockerfile}: {other:?}"),
-        }
-    }
-    let mut request = request(root.path(), &unique("invalid"), "");
-    write(root.path(), &[("Dockerfile", "FROM scratch AS one\nCOPY . /\n")]);
-    request.recipe = Recipe::Dockerfile {
-        path: "Dockerfile".to_owned(),
-        target: Some("two".to_owned()),
-        arguments: [].into(),
-    };
-    let outcome = bed.build(&request).await.0;
-    assert!(
-        matches!(&outcome, Err(BuildError::Invalid(message)) if message.contains("two")),
-        "{outcome:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_missing_file_is_named() {
-    let Some(bed) = Bed::new() else { return };
-    let root = tempfile::tempdir().unwrap();
-    write(root.path(), &[("there", "")]);
-    let request = request(root.path(), &unique("missing"), "FROM scratch\nCOPY not/there /x\n");
-    match bed.build(&request).await.0.unwrap_err() {
-        BuildError::Failed { message, .. } => assert!(message.contains("`/not"), "{message}"),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
 async fn an_unchanged_build_is_cached_and_a_change_sends_only_what_changed() {
     let Some(bed) = Bed::new() else { return };
     let name = unique("cached");
@@ -400,7 +214,7 @@ async fn a_link_out_of_the_context_brings_nothing_in() {
         request.recipe = Recipe::Planned {
             dockerfile: dockerfile.to_owned(),
             dockerignore: None,
-            arguments: Default::default(),
+            arguments: [].into(),
         };
         let outcome = bed.build(&request).await.0;
         assert!(
@@ -499,21 +313,6 @@ async fn hostile_names_are_names() {
     bed.remove(&request.image_name).await;
 }
 
-#[tokio::test]
-async fn the_builder_tells_its_version_and_an_absent_one_is_unreachable() {
-    let Some(bed) = Bed::new() else { return };
-    assert!(bed.builder.version().await.unwrap().contains("Docker Engine"));
-    assert!(!bed.builder.merges_layers());
-    let root = tempfile::tempdir().unwrap();
-    for host in ["unix:///no/such/socket", "tcp://127.0.0.1:1", "nonsense"] {
-        let absent = BuildKit::embedded(host, BuildLimits::none());
-        assert!(matches!(absent.version().await, Err(BuildError::Unreachable(_))));
-        let request = request(root.path(), "x", "FROM scratch\nCOPY . /\n");
-        let outcome = absent.build(&request, &Heard::default()).await;
-        assert!(matches!(outcome, Err(BuildError::Unreachable(_))), "{outcome:?}");
-    }
-}
-
 /// Not a promise but a measurement: `--ignored --nocapture`, alone.
 #[tokio::test]
 #[ignore = "a measurement"]
@@ -553,86 +352,4 @@ async fn how_long_a_large_context_takes_and_how_much_memory() {
     }
     eprintln!("peak memory before {before}, after {}", memory());
     bed.remove(&request.image_name).await;
-}
-
-/// Takes the caps off again: the engine's builder is shared.
-struct Uncapped;
-
-impl Drop for Uncapped {
-    fn drop(&mut self) {
-        for (place, value) in [
-            ("/sys/fs/cgroup/cpu/docker/buildkit/cpu.cfs_quota_us", "-1"),
-            (
-                "/sys/fs/cgroup/memory/docker/buildkit/memory.memsw.limit_in_bytes",
-                "-1",
-            ),
-            ("/sys/fs/cgroup/memory/docker/buildkit/memory.limit_in_bytes", "-1"),
-            ("/sys/fs/cgroup/docker/buildkit/cpu.max", "max"),
-            ("/sys/fs/cgroup/docker/buildkit/memory.max", "max"),
-        ] {
-            if Path::new(place).exists() {
-                let _ = std::fs::write(place, value);
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn steps_get_no_more_than_their_share_of_the_machine() {
-    let Some(bed) = Bed::new() else { return };
-    let host = std::env::var("CLICK_DEPLOY_TEST_DOCKER_HOST").unwrap();
-    let limits = BuildLimits {
-        cpu_millis: 500,
-        memory_mb: 1_536,
-    };
-    let capped = BuildKit::embedded(&host, limits);
-    let _uncapped = Uncapped;
-    let caps = capped.caps().await;
-    if let Some(why) = caps.missing {
-        eprintln!("nothing is capped here: {why}");
-        build_common::skip("build-caps");
-        return;
-    }
-    assert_eq!((caps.cpu_millis, caps.memory_mb), (Some(500), Some(1_536)));
-
-    let root = tempfile::tempdir().unwrap();
-    let busy = request(
-        root.path(),
-        &unique("busy"),
-        &format!(
-            "{BASE}RUN echo {} && (timeout 2 sh -c 'while :; do :; done' & timeout 2 sh -c 'while :; do :; done'; wait); grep ^cpu /proc/stat | head -1; times\n",
-            unique("busy")
-        ),
-    );
-    let heard = Heard::default();
-    capped.build(&busy, &heard).await.unwrap();
-    let text = heard.text();
-    let used: f64 = text
-        .lines()
-        .last()
-        .and_then(|line| line.rsplit_once("] "))
-        .map(|(_, times)| times.split_whitespace().map(seconds).sum())
-        .unwrap();
-    eprintln!("two loops of 2 s used {used} s of processor time");
-    assert!(used > 0.2 && used < 1.6, "{text}");
-
-    let hungry = request(
-        root.path(),
-        &unique("hungry"),
-        &format!("{BASE}RUN echo {} && tail /dev/zero\n", unique("hungry")),
-    );
-    match capped.build(&hungry, &Heard::default()).await.unwrap_err() {
-        BuildError::Failed { message, exit_code, .. } => {
-            assert_eq!(exit_code, Some(137));
-            assert!(message.contains("1536 MB"), "{message}");
-        }
-        other => panic!("{other:?}"),
-    }
-    bed.remove(&busy.image_name).await;
-}
-
-/// `0m1.23s` as seconds.
-fn seconds(text: &str) -> f64 {
-    let (minutes, seconds) = text.trim_end_matches('s').split_once('m').unwrap();
-    minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
 }

@@ -2,6 +2,7 @@
 //! `CLICK_DEPLOY_TEST_REGISTRY` the plain registry (`host:port`) that it can push to.
 //! `CLICK_DEPLOY_TEST_SECURED_REGISTRY` (`user:password@host:port`, plain HTTP) is used when it is there.
 #![cfg(feature = "build")]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod build_common;
 
@@ -95,6 +96,7 @@ async fn an_image_is_pushed_and_pinned_by_its_digest() {
     request.recipe = Recipe::Planned {
         dockerfile: format!("{BASE}RUN exit 7\n"),
         dockerignore: None,
+        arguments: [].into(),
     };
     match bed.builder.build(&request, &Heard::default()).await.unwrap_err() {
         BuildError::Failed { exit_code, step, .. } => {

@@ -233,6 +233,36 @@ async fn long_lines_and_many_lines_arrive_whole() {
     bed.clear().await;
 }
 
+#[tokio::test]
+async fn an_instance_that_writes_ten_thousand_lines_a_second_is_read_whole() {
+    let Some(bed) = Bed::new().await else { return };
+    let network = bed.network().await;
+    let (lines, filling) = (130_000, "x".repeat(86));
+    // Twice as much as one of the engine's files holds.
+    let command = format!(
+        "i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo $i {filling}; [ $((i%150)) = 0 ] && sleep 0.01; done; exit 0"
+    );
+    let mut spec = bed.spec(&network, &command);
+    spec.resources.cpu_millis = 1000;
+    bed.engine.start(&spec).await.expect("an instance");
+    let taken = Taken::default();
+    bed.engine
+        .follow_output(&spec.name, OutputCursor::default(), &taken)
+        .await
+        .expect("the output");
+    let numbers: Vec<u32> = taken
+        .lines()
+        .iter()
+        .filter_map(|line| line.text.split(' ').next()?.parse().ok())
+        .collect();
+    assert!(
+        numbers.iter().copied().eq(1..=lines),
+        "{} of {lines} lines",
+        numbers.len()
+    );
+    bed.clear().await;
+}
+
 /// Forwards to the engine's socket, and cuts every connection when it is told to.
 struct Cuttable {
     _directory: tempfile::TempDir,

@@ -24,5 +24,5 @@ pub use world::{Engine, Settings, World};
 
 /// What the use cases answer with, as the memory keeps it.
 pub mod state {
-    pub use store::{Error, deployments, jobs, logs, projects, services, variables};
+    pub use store::{Error, deployments, idempotency, jobs, logs, projects, services, variables};
 }

@@ -80,13 +80,17 @@ fn page(service: &Service, state: RouteState) -> Route {
     }
 }
 
+async fn want(world: &World, claim: &Claim, service: &Service, wanted: Wanted) -> Result<(), store::Error> {
+    let mut write = world.store.write().await?;
+    write.require_lease(claim).await?;
+    write.set_wanted(service.id, wanted).await?;
+    write.commit().await
+}
+
 /// Stops a service: its page says so, its instances finish their requests and go.
 pub(crate) async fn stop(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
     let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
-    if service.wanted == Wanted::Running {
-        // It was started again meanwhile.
-        return Ok(Outcome::Done);
-    }
+    want(world, claim, &service, Wanted::Stopped).await?;
     let stopping = async {
         let route = page(&service, RouteState::Stopped);
         world.router.set(&service.host, &route).await.map_err(provision::unrouted)?;
@@ -105,9 +109,10 @@ pub(crate) async fn start(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
     let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
     let Some(current) = service.current else { return Ok(Outcome::Done) };
     let Some(deployment) = world.store.any_deployment(current).await? else { return Ok(Outcome::Done) };
-    if service.wanted != Wanted::Running {
+    if service.wanted == Wanted::Removed {
         return Ok(Outcome::Done);
     }
+    want(world, claim, &service, Wanted::Running).await?;
     let deadline = Duration::from_secs(u64::from(deployment.made.settings.health_timeout_seconds) + 120);
     let end = tokio::time::timeout(deadline, bring_up_current(world, claim, &service, &deployment)).await;
     match end.unwrap_or_else(|_| Err(StepError::Fail(Reason::new("deadline", "it took too long", "Deploy again.")))) {

@@ -132,7 +132,8 @@ const QUEUED: &str = "SELECT id FROM deployments WHERE service_id = ? AND status
 const RUNNING: &str = "SELECT id FROM deployments WHERE service_id = ? AND id <> ? \
     AND status NOT IN ('queued', 'live', 'failed', 'cancelled', 'superseded')";
 const MOVE: &str = "UPDATE deployments SET status = ? WHERE id = ? AND status = ?";
-const MOVE_LIVE: &str = "UPDATE deployments SET status = 'live', went_live_at_ms = ? WHERE id = ? AND status = 'checking'";
+const MOVE_LIVE: &str = "UPDATE deployments SET status = 'live', went_live_at_ms = ? \
+    WHERE id = ? AND status = 'checking' AND cancel_requested = 0";
 const FINISH: &str = "UPDATE deployments SET status = ?, reason = ?, finished_at_ms = ? WHERE id = ? AND status = ?";
 const FINISHED: &str = "UPDATE deployments SET finished_at_ms = ? WHERE id = ? AND finished_at_ms IS NULL";
 const REQUEST_CANCEL: &str = "UPDATE deployments SET cancel_requested = 1 WHERE id = ? \
@@ -539,7 +540,7 @@ impl Write {
     /// Says that the deployment serves.
     ///
     /// # Errors
-    /// [`Error::Stale`] when it was not being checked.
+    /// [`Error::Stale`] when it was not being checked, or someone asked to cancel it: from here on nobody can.
     pub async fn go_live(&mut self, id: DeploymentId) -> Result<()> {
         let done =
             sqlx::query(MOVE_LIVE).bind(now_ms()).bind(id.to_string()).execute(&mut *self.transaction).await?;

@@ -4,6 +4,7 @@
 mod database;
 pub mod deployments;
 mod error;
+pub mod idempotency;
 pub mod jobs;
 pub mod logs;
 mod migrations;

@@ -135,11 +135,11 @@ fn missing_path(message: &str) -> Option<String> {
     )
 }
 
-/// The number after the last `exit code: `.
+/// The number after the last `exit code: `, unless those words are part of the command itself.
 fn exit_code(message: &str) -> Option<i32> {
     let (_, after) = message.rsplit_once("exit code: ")?;
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+    let (digits, rest) = after.split_at(after.bytes().take_while(u8::is_ascii_digit).count());
+    digits.parse().ok().filter(|_| rest.is_empty() || rest.starts_with(':'))
 }
 
 fn exited(code: i32, limits: BuildLimits) -> String {
@@ -158,7 +158,8 @@ fn exited(code: i32, limits: BuildLimits) -> String {
 fn wanted_image(step: &str) -> Option<String> {
     for prefix in ["[internal] load metadata for ", "resolve image config for "] {
         if let Some(image) = step.strip_prefix(prefix) {
-            return Some(short(image.split_whitespace().next_back().unwrap_or(image)));
+            let image = image.split_whitespace().next_back().unwrap_or(image);
+            return Some(short(image.trim_start_matches("docker-image://")));
         }
     }
     let (_, from) = step.strip_prefix('[')?.split_once("] FROM ")?;
@@ -204,4 +205,127 @@ fn is_invalid(message: &str) -> bool {
     ]
     .iter()
     .any(|sign| message.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: BuildLimits = BuildLimits {
+        cpu_millis: 0,
+        memory_mb: 512,
+    };
+
+    fn told(message: &str, step: Option<(&str, &str)>, pushing: bool) -> BuildError {
+        let mask = Mask::new(&[domain::SecretText::new("sesame-open")]);
+        let circumstances = Circumstances {
+            step: step.map(|(name, error)| FailedStep {
+                name: name.to_owned(),
+                error: error.to_owned(),
+                tail: vec!["last".to_owned()],
+            }),
+            pushing,
+            syntax: None,
+            mask: &mask,
+            limits: LIMITS,
+        };
+        explain(&Status::unknown(message), circumstances)
+    }
+
+    #[test]
+    fn a_process_that_failed_is_told_by_its_exit_code() {
+        for (error, code) in [
+            ("executor failed running [/bin/sh -c make sesame-open]: exit code: 2", 2),
+            (
+                "process \"/bin/sh -c make\" did not complete successfully: exit code: 2",
+                2,
+            ),
+            (
+                "process \"/bin/sh -c echo exit code: 9\" did not complete successfully: exit code: 137",
+                137,
+            ),
+        ] {
+            let solve = format!("failed to solve with frontend dockerfile.v0: failed to build LLB: {error}");
+            match told(&solve, Some(("[2/2] RUN make", error)), false) {
+                BuildError::Failed {
+                    step,
+                    message,
+                    exit_code,
+                    tail,
+                } => {
+                    assert_eq!(
+                        (step.as_str(), exit_code, tail.len()),
+                        ("[2/2] RUN make", Some(code), 1)
+                    );
+                    assert_eq!(message.contains("512 MB"), code == 137, "{message}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let error = "process \"/bin/sh -c echo exit code: 9\" did not start";
+        assert!(matches!(
+            told(error, Some(("RUN", error)), false),
+            BuildError::Failed { exit_code: None, .. }
+        ));
+    }
+
+    #[test]
+    fn a_base_image_is_named_as_people_write_it() {
+        for (step, image) in [
+            ("[internal] load metadata for docker.io/library/node:24", "node:24"),
+            ("[internal] load metadata for ghcr.io/a/b:1", "ghcr.io/a/b:1"),
+            ("[stage 1/3] FROM docker.io/library/node:24@sha256:00", "node:24"),
+            ("resolve image config for docker-image://x/y:1", "x/y:1"),
+        ] {
+            let error = "failed to do request: Head \"https://r/v2/x\": dial tcp: lookup r: no such host";
+            match told(error, Some((step, error)), false) {
+                BuildError::BaseImage { image: named, .. } => assert_eq!(named, image),
+                other => panic!("{step}: {other:?}"),
+            }
+        }
+        for message in [
+            "failed to solve: a/b:1: failed to resolve source metadata for docker.io/a/b:1: pull access denied, repository \
+             does not exist or may require authorization",
+            "failed to solve: docker.io/a/b:1: pull access denied, repository does not exist",
+        ] {
+            match told(message, None, false) {
+                BuildError::BaseImage { image, .. } => assert_eq!(image, "a/b:1"),
+                other => panic!("{message}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_is_told_apart() {
+        assert!(matches!(
+            told("failed to solve: dockerfile parse error on line 1: unknown instruction: X sesame-open", None, false),
+            BuildError::Invalid(message) if message.starts_with("dockerfile parse error") && message.ends_with("X ***")
+        ));
+        let push = "failed to push r/a:1: unexpected status: 401 Unauthorized";
+        assert!(matches!(
+            told(push, Some(("exporting to image", push)), true),
+            BuildError::Push(_)
+        ));
+        let ended = Status::unavailable("error reading from server: EOF");
+        let mask = Mask::default();
+        let circumstances = Circumstances {
+            step: None,
+            pushing: false,
+            syntax: None,
+            mask: &mask,
+            limits: LIMITS,
+        };
+        assert!(matches!(explain(&ended, circumstances), BuildError::Unreachable(_)));
+        for error in [
+            "failed to compute cache key: failed to walk /var/lib/docker/tmp/buildkit-mount105/a/b: lstat \
+             /var/lib/docker/tmp/buildkit-mount105/a/b: no such file or directory",
+            "failed to compute cache key: \"/a/b\" not found: not found",
+            "failed to calculate checksum of ref x::y: \"/a/b\": not found",
+        ] {
+            match told(error, Some(("[2/2] COPY a/b /", error)), false) {
+                BuildError::Failed { message, .. } => assert!(message.starts_with("`/a/b` is not among"), "{message}"),
+                other => panic!("{error}: {other:?}"),
+            }
+        }
+    }
 }

@@ -25,6 +25,9 @@ const TAIL_LINES: usize = 20;
 /// How much of such a line.
 const TAIL_LINE_BYTES: usize = 2 * 1024;
 
+/// How much of a step's name is told: a whole script can be one.
+const NAME_BYTES: usize = 1024;
+
 /// More steps than this are of no use to a person.
 const STEPS_TOLD: usize = 10_000;
 
@@ -134,7 +137,8 @@ impl<'a> Progress<'a> {
         if vertex.digest.is_empty() || (self.steps.len() >= STEPS_TOLD && !self.steps.contains_key(&vertex.digest)) {
             return;
         }
-        let name = clean_line(&self.mask.hide(&vertex.name));
+        let mut name = clean_line(&self.mask.hide(&vertex.name));
+        shorten(&mut name, NAME_BYTES);
         let error = Some(vertex.error)
             .filter(|error| !error.is_empty())
             .map(|error| self.mask.hide(&error).into_owned());

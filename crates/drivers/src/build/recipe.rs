@@ -37,6 +37,20 @@ pub(super) struct Plan {
     pub(super) syntax: Option<String>,
 }
 
+impl Plan {
+    fn add_arguments(&mut self, arguments: &BTreeMap<String, String>) {
+        for (name, value) in arguments {
+            if RESERVED.contains(&name.as_str()) {
+                self.notices.push(format!(
+                    "the build argument `{name}` is the builder's own and is left out"
+                ));
+            } else {
+                self.options.insert(format!("build-arg:{name}"), value.clone());
+            }
+        }
+    }
+}
+
 /// Reads a request. `merges_layers` says whether the builder can do what Railpack's plans need.
 pub(super) async fn plan(request: &BuildRequest, merges_layers: bool) -> Result<Plan, BuildError> {
     match &request.recipe {
@@ -54,15 +68,7 @@ pub(super) async fn plan(request: &BuildRequest, merges_layers: bool) -> Result<
             if let Some(target) = target {
                 plan.options.insert("target".to_owned(), target.clone());
             }
-            for (name, value) in arguments {
-                if RESERVED.contains(&name.as_str()) {
-                    plan.notices.push(format!(
-                        "the build argument `{name}` is the builder's own and is left out"
-                    ));
-                } else {
-                    plan.options.insert(format!("build-arg:{name}"), value.clone());
-                }
-            }
+            plan.add_arguments(arguments);
             Ok(plan)
         }
         Recipe::Planned {
@@ -79,9 +85,7 @@ pub(super) async fn plan(request: &BuildRequest, merges_layers: bool) -> Result<
                 _ => Vec::new(),
             };
             let mut plan = from_dockerfile(request, neutral, None, exclude);
-            for (name, value) in arguments {
-                plan.options.insert(format!("build-arg:{name}"), value.clone());
-            }
+            plan.add_arguments(arguments);
             Ok(plan)
         }
         Recipe::Railpack { plan, frontend_image } if merges_layers => {
@@ -252,9 +256,11 @@ mod tests {
         let (root, request) = request(Recipe::Planned {
             dockerfile: "FROM scratch".to_owned(),
             dockerignore: Some("# all\nnode_modules\n".to_owned()),
-            arguments: Default::default(),
+            arguments: BTreeMap::from([("B".to_owned(), "2".to_owned())]),
         });
-        assert_eq!(excluded(&plan(&request, false).await.unwrap()), ["node_modules"]);
+        let planned = plan(&request, false).await.unwrap();
+        assert_eq!(excluded(&planned), ["node_modules"]);
+        assert_eq!(planned.options["build-arg:B"], "2");
         std::fs::write(root.path().join(".dockerignore"), "other").unwrap();
         assert!(excluded(&plan(&request, false).await.unwrap()).is_empty());
     }

@@ -1,5 +1,7 @@
 //! What the tests of the builder share.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+
+pub(crate) mod engine;
 
 use std::{
     collections::BTreeMap,
@@ -96,7 +98,7 @@ pub(crate) fn request(context: &Path, name: &str, dockerfile: &str) -> BuildRequ
         recipe: Recipe::Planned {
             dockerfile: dockerfile.to_owned(),
             dockerignore: None,
-            arguments: Default::default(),
+            arguments: BTreeMap::new(),
         },
         secrets: BTreeMap::new(),
         cache_key: name.to_owned(),

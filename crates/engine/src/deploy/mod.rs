@@ -86,7 +86,15 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
     let Some(deployment) = world.store.any_deployment(id).await? else { return Ok(Outcome::Done) };
     let Some(service) = world.store.any_service(deployment.service).await? else { return Ok(Outcome::Done) };
     if deployment.status.is_final() {
-        return Ok(Outcome::Done);
+        // It was killed after it went live and before it could say that it is done.
+        let mut write = world.store.write().await?;
+        if deployment.status == DeploymentStatus::Live {
+            write.set_finished(id).await?;
+        }
+        write.finish_job(claim, None).await?;
+        write.commit().await?;
+        world.notices.tell(Notice::Deployment(id));
+        return Ok(Outcome::Finished);
     }
     let event = if deployment.status == DeploymentStatus::Queued { DeploymentEvent::Begin } else { DeploymentEvent::Resume };
     let status = world.store.move_deployment(id, deployment.status, event).await?;
@@ -175,7 +183,11 @@ async fn go_live(deploying: &Deploying) -> Result<(), StepError> {
     let Deploying { world, service, deployment, claim, .. } = deploying;
     let mut write = world.store.write().await?;
     write.require_lease(claim).await?;
-    write.go_live(deployment.id).await?;
+    match write.go_live(deployment.id).await {
+        // Someone asked to cancel it in the last moment.
+        Err(store::Error::Stale { .. }) => return Err(StepError::Fail(Reason::new("cancelled", "it was cancelled", ""))),
+        end => end?,
+    }
     write.set_current(service.id, deployment.id, claim.job.id).await?;
     write.set_wanted(service.id, Wanted::Running).await?;
     let service_id = service.id.to_string();

@@ -180,7 +180,7 @@ impl Engine {
     /// # Errors
     /// When it is missing or was never deployed.
     pub async fn stop_service(&self, organization: OrganizationId, id: ServiceId) -> Result<Job, Error> {
-        self.change_wanted(organization, id, Wanted::Stopped, "stop-service").await
+        self.enqueue_lifecycle(organization, id, "stop-service").await
     }
 
     /// Starts a stopped service with its current deployment: a job.
@@ -188,7 +188,7 @@ impl Engine {
     /// # Errors
     /// When it is missing or was never deployed.
     pub async fn start_service(&self, organization: OrganizationId, id: ServiceId) -> Result<Job, Error> {
-        self.change_wanted(organization, id, Wanted::Running, "start-service").await
+        self.enqueue_lifecycle(organization, id, "start-service").await
     }
 
     /// Starts new instances of the current deployment in place of those that run: a job.
@@ -196,10 +196,12 @@ impl Engine {
     /// # Errors
     /// When it is missing or was never deployed.
     pub async fn restart_service(&self, organization: OrganizationId, id: ServiceId) -> Result<Job, Error> {
-        self.change_wanted(organization, id, Wanted::Running, "restart-service").await
+        self.enqueue_lifecycle(organization, id, "restart-service").await
     }
 
-    async fn change_wanted(&self, organization: OrganizationId, id: ServiceId, wanted: Wanted, job: &str) -> Result<Job, Error> {
+    /// What the service is meant to do is changed by the job itself: jobs of a service run in the order in which they were
+    /// asked for, so that the last wish wins over a deployment that is still under way.
+    async fn enqueue_lifecycle(&self, organization: OrganizationId, id: ServiceId, job: &str) -> Result<Job, Error> {
         let service = self.world.store.service(organization, id).await?;
         if service.current.is_none() {
             return Err(Error::conflict("never-deployed", "the service has no version that ran: deploy it first"));
@@ -209,7 +211,6 @@ impl Engine {
         }
         let subject = id.to_string();
         let mut write = self.world.store.write().await?;
-        write.set_wanted(id, wanted).await?;
         let job = write.enqueue(organization, job, &subject, &subject).await?;
         write.commit().await?;
         self.world.notices.job();

@@ -1,21 +1,24 @@
 //! Node.js: from `package.json` to what the Dockerfile needs to know.
 
 mod framework;
+mod install;
 mod manager;
 mod native;
 mod package;
+mod site;
 mod start;
 mod version;
 mod write;
 
 use framework::{Kept, Shape};
+use install::{Dependencies, Install};
 use manager::{Kind, Manager};
 use package::Package;
 
 use crate::{
     Refusal,
     caddy::{self, Missing},
-    command::{Command, words},
+    command::Command,
     dockerfile::Variables,
     settings::Choice,
     survey::{Outcome, Survey},
@@ -49,35 +52,6 @@ struct Recipe {
     dependencies: Dependencies,
     /// There is something to take away.
     prunes: bool,
-}
-
-#[derive(Debug)]
-struct Install {
-    command: String,
-    is_ours: bool,
-    inputs: Inputs,
-    variables: Variables,
-}
-
-/// What has to be in place before dependencies are installed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Inputs {
-    Only {
-        files: Vec<String>,
-        folders: Vec<&'static str>,
-    },
-    Everything,
-}
-
-/// Which dependencies the running application gets, and from where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dependencies {
-    /// Nothing but those was installed.
-    Installed,
-    /// The development dependencies, if there are any, are taken away in a stage beside the build.
-    Pruned,
-    /// One stage does everything: the build writes into the dependencies, or there are several packages.
-    WithTheBuild,
 }
 
 /// Whether a directory without `package.json` holds a program all the same.
@@ -144,8 +118,8 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
             &format!("{name} in package.json may have to be compiled"),
         );
     }
-    let dependencies = dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
-    let install = install(survey, &package, &manager, dependencies, has_workspaces)?;
+    let dependencies = install::dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
+    let install = install::choose(survey, &package, &manager, dependencies, has_workspaces)?;
     let install_prunes = install.is_some() && !package.names("devDependencies").is_empty();
     let mut build_caches = vec![("build-cache", "node_modules/.cache")];
     if package.uses("next") {
@@ -297,170 +271,6 @@ fn tell(survey: &mut Survey<'_>, shape: &Shape) {
         }
         _ => {}
     }
-}
-
-/// Scripts that npm and its kin run on their own while they install.
-const LIFECYCLE: [&str; 5] = ["preinstall", "install", "postinstall", "prepare", "prepublish"];
-
-fn dependencies(
-    survey: &mut Survey<'_>,
-    package: &Package,
-    manager: &Manager,
-    shape: &Shape,
-    is_built: bool,
-    has_workspaces: bool,
-) -> Dependencies {
-    let Shape::Process { start, kept, .. } = shape else {
-        return Dependencies::WithTheBuild;
-    };
-    if *kept != Kept::Everything {
-        return Dependencies::WithTheBuild;
-    }
-    if has_workspaces || survey.chosen(Choice::Install).is_some() {
-        return Dependencies::WithTheBuild;
-    }
-    if ["prisma", "@prisma/client"].iter().any(|name| package.uses(name)) {
-        survey.fact(
-            "development dependencies",
-            "kept",
-            "Prisma generates its client into node_modules",
-        );
-        return Dependencies::WithTheBuild;
-    }
-    if package.names("devDependencies").is_empty() {
-        // Installed once, whether for the build or for running.
-        return if is_built {
-            Dependencies::Pruned
-        } else {
-            Dependencies::Installed
-        };
-    }
-    if let Some(name) = start::development_dependency(package, start) {
-        survey.fact(
-            "development dependencies",
-            "kept",
-            &format!("the start command uses {name}"),
-        );
-        return Dependencies::WithTheBuild;
-    }
-    let has_scripts = LIFECYCLE.iter().any(|name| package.script(name).is_some());
-    if !is_built && !has_scripts {
-        return Dependencies::Installed;
-    }
-    if manager.prune().is_none() {
-        survey.fact(
-            "development dependencies",
-            "kept",
-            &format!("{} cannot remove them", manager.described()),
-        );
-        return Dependencies::WithTheBuild;
-    }
-    survey.fact(
-        "development dependencies",
-        "removed after the build",
-        "devDependencies in package.json",
-    );
-    Dependencies::Pruned
-}
-
-fn install(
-    survey: &mut Survey<'_>,
-    package: &Package,
-    manager: &Manager,
-    dependencies: Dependencies,
-    has_workspaces: bool,
-) -> Result<Option<Install>, Refusal> {
-    if let Some(command) = survey.chosen_command(Choice::Install, "install command")? {
-        let variables = survey.variables(|_| true);
-        let install = Install {
-            command: command.text().to_owned(),
-            is_ours: false,
-            inputs: Inputs::Everything,
-            variables,
-        };
-        return Ok(Some(install));
-    }
-    let has_scripts = LIFECYCLE.iter().any(|name| package.script(name).is_some());
-    if !package.has_dependencies() && !has_workspaces && !has_scripts {
-        return Ok(None);
-    }
-    let command = manager.install(dependencies == Dependencies::Installed);
-    survey.fact("install command", &command, manager.lock.unwrap_or("package.json"));
-    let inputs = inputs(survey, package, manager, has_workspaces);
-    if inputs == Inputs::Everything {
-        survey.fact(
-            "before installing",
-            "all files are copied",
-            "workspaces, local packages or install scripts need them",
-        );
-    }
-    let configuration: String = Manager::CONFIGURATION
-        .iter()
-        .map(|file| survey.tree.head(file))
-        .collect();
-    let variables = survey.variables(|name| {
-        let named = [
-            format!("${{{name}}}"),
-            format!("${{{name}-"),
-            format!("${{{name}?"),
-            format!("${name}"),
-        ];
-        let is_setting = ["npm_config_", "NPM_CONFIG_", "YARN_", "BUN_CONFIG_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix));
-        is_setting
-            || name == "NPM_TOKEN"
-            || name == "NODE_AUTH_TOKEN"
-            || named.iter().any(|text| configuration.contains(text))
-    });
-    Ok(Some(Install {
-        command,
-        is_ours: true,
-        inputs,
-        variables,
-    }))
-}
-
-/// What an installation reads: little, so that a change of the source leaves it cached; everything where that is unsure.
-fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, has_workspaces: bool) -> Inputs {
-    let tree = survey.tree;
-    let is_local = |version: &str| {
-        ["file:", "link:", "portal:", "workspace:"]
-            .iter()
-            .any(|kind| version.starts_with(kind))
-    };
-    let kinds = ["dependencies", "devDependencies", "optionalDependencies"];
-    let has_local = kinds.iter().any(|kind| {
-        package
-            .names(kind)
-            .into_iter()
-            .any(|name| package.text(&[kind, name]).is_some_and(is_local))
-    });
-    if has_workspaces || has_local {
-        return Inputs::Everything;
-    }
-    let mut folders = manager.folders(tree);
-    for script in LIFECYCLE.iter().filter_map(|name| package.script(name)) {
-        let program = words(script).find(|word| *word != "npx").unwrap_or_default();
-        match program {
-            "husky" | "lefthook" | "is-ci" | "simple-git-hooks" => {}
-            "patch-package" => {}
-            "prisma" if !script.contains("--schema") => {}
-            _ => return Inputs::Everything,
-        }
-    }
-    let mut files = vec!["package.json".to_owned()];
-    files.extend(manager.files(tree));
-    if package.uses("prisma") || package.uses("@prisma/client") {
-        if tree.has_folder("prisma") {
-            folders.push("prisma");
-        }
-        let configuration = ["prisma.config.ts", "prisma.config.js"]
-            .into_iter()
-            .filter(|file| tree.has_file(file));
-        files.extend(configuration.map(str::to_owned));
-    }
-    Inputs::Only { files, folders }
 }
 
 fn port(survey: &mut Survey<'_>, start: &Command) -> Option<u16> {

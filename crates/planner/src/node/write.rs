@@ -8,8 +8,9 @@ use crate::{
     command::Command,
     dockerfile::{Caches, Dockerfile},
     node::{
-        Dependencies, Inputs, Install, Recipe,
+        Recipe,
         framework::{Kept, Shape},
+        install::{Dependencies, Inputs, Install},
     },
 };
 

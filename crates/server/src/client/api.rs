@@ -1,16 +1,18 @@
 //! The HTTP API as the command line calls it: one function for each thing that can be asked.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use api::wire::{
     BulkVariables, CreateProject, CreateService, Deploy, Deployment, DeploymentSummary, ImportVariables, Instance, Job,
-    LogPage, Me, Page, Pending, Problem, Project, Readiness, Service, UpdateService, Variables,
+    LogPage, Me, Page, Pending, Project, Readiness, Service, UpdateService, Variables,
 };
 use domain::{DeploymentId, JobId, ProjectId, ServiceId, names::Slug};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    address::LogAddress,
+    answer::{accepted, innermost},
     config::{BASE_PATH, Connection, is_loopback},
     error::ClientError,
     socket::{self, Socket, SocketError},
@@ -63,7 +65,11 @@ impl Api {
                 Some(value)
             }
         };
-        Ok(Self { http, base: connection.url.clone(), authorization })
+        Ok(Self {
+            http,
+            base: connection.url.clone(),
+            authorization,
+        })
     }
 
     /// The server's address, for messages.
@@ -84,7 +90,11 @@ impl Api {
 
     /// The address of something below the API's base path.
     fn api_address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
-        let below: Vec<&str> = BASE_PATH.split('/').filter(|part| !part.is_empty()).chain(path.iter().copied()).collect();
+        let below: Vec<&str> = BASE_PATH
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .chain(path.iter().copied())
+            .collect();
         self.address(&below, query)
     }
 
@@ -97,7 +107,10 @@ impl Api {
     }
 
     fn unreachable(&self, cause: &reqwest::Error) -> ClientError {
-        ClientError::Unreachable { url: self.server(), why: innermost(cause) }
+        ClientError::Unreachable {
+            url: self.server(),
+            why: innermost(cause),
+        }
     }
 
     /// Sends, and waits its turn when the server limits how often it is asked.
@@ -113,7 +126,10 @@ impl Api {
             if response.status() != StatusCode::TOO_MANY_REQUESTS || attempt >= PATIENCE {
                 return Ok(response);
             }
-            let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let seconds = response
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok());
             tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(1_u64).clamp(1, 30))).await;
         }
     }
@@ -123,16 +139,27 @@ impl Api {
         let text = response.bytes().await.map_err(|cause| self.unreachable(&cause))?;
         serde_json::from_slice(&text).map_err(|cause| ClientError::Foreign {
             url: self.server(),
-            why: format!("its answer is not what was expected ({cause}); are this program and the server of one version?"),
+            why: format!(
+                "its answer is not what was expected ({cause}); are this program and the server of one version?"
+            ),
         })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Answer<T> {
-        self.ask(self.request(Method::GET, self.api_address(path, query))?.timeout(DEADLINE)).await
+        self.ask(
+            self.request(Method::GET, self.api_address(path, query))?
+                .timeout(DEADLINE),
+        )
+        .await
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Answer<T> {
-        self.ask(self.request(Method::POST, self.api_address(path, &[]))?.timeout(DEADLINE).json(body)).await
+        self.ask(
+            self.request(Method::POST, self.api_address(path, &[]))?
+                .timeout(DEADLINE)
+                .json(body),
+        )
+        .await
     }
 
     /// Reads a list to its end.
@@ -163,7 +190,10 @@ impl Api {
 
     /// Whether the platform can work; it answers this to anyone.
     pub(crate) async fn readiness(&self) -> Answer<Readiness> {
-        let request = self.http.get(self.address(&["health", "ready"], &[])).timeout(Duration::from_secs(20));
+        let request = self
+            .http
+            .get(self.address(&["health", "ready"], &[]))
+            .timeout(Duration::from_secs(20));
         let response = request.send().await.map_err(|cause| self.unreachable(&cause))?;
         let status = response.status();
         let text = response.bytes().await.map_err(|cause| self.unreachable(&cause))?;
@@ -191,7 +221,11 @@ impl Api {
 
     /// Removes a project and all that is in it.
     pub(crate) async fn delete_project(&self, id: ProjectId) -> Answer<Job> {
-        self.ask(self.request(Method::DELETE, self.api_address(&["projects", &id.to_string()], &[]))?.timeout(DEADLINE)).await
+        self.ask(
+            self.request(Method::DELETE, self.api_address(&["projects", &id.to_string()], &[]))?
+                .timeout(DEADLINE),
+        )
+        .await
     }
 
     /// All services of a project.
@@ -201,8 +235,12 @@ impl Api {
 
     /// The service of that name in a project.
     pub(crate) async fn service_named(&self, project: ProjectId, name: &Slug) -> Answer<Option<Service>> {
-        let found: Vec<Service> =
-            self.all(&["projects", &project.to_string(), "services"], &[("name", name.as_str())]).await?;
+        let found: Vec<Service> = self
+            .all(
+                &["projects", &project.to_string(), "services"],
+                &[("name", name.as_str())],
+            )
+            .await?;
         Ok(found.into_iter().find(|service| service.name == *name))
     }
 
@@ -228,7 +266,11 @@ impl Api {
 
     /// Removes a service.
     pub(crate) async fn delete_service(&self, id: ServiceId) -> Answer<Job> {
-        self.ask(self.request(Method::DELETE, self.api_address(&["services", &id.to_string()], &[]))?.timeout(DEADLINE)).await
+        self.ask(
+            self.request(Method::DELETE, self.api_address(&["services", &id.to_string()], &[]))?
+                .timeout(DEADLINE),
+        )
+        .await
     }
 
     /// Asks for a deployment.
@@ -240,7 +282,10 @@ impl Api {
     pub(crate) async fn upload(&self, id: ServiceId, no_cache: bool, body: reqwest::Body) -> Answer<Deployment> {
         let query: &[(&str, &str)] = if no_cache { &[("no_cache", "true")] } else { &[] };
         let request = self
-            .request(Method::POST, self.api_address(&["services", &id.to_string(), "source"], query))?
+            .request(
+                Method::POST,
+                self.api_address(&["services", &id.to_string(), "source"], query),
+            )?
             .header(header::CONTENT_TYPE, "application/gzip")
             .body(body);
         self.ask(request).await
@@ -248,12 +293,17 @@ impl Api {
 
     /// Puts a past deployment back.
     pub(crate) async fn rollback(&self, id: ServiceId, to: DeploymentId) -> Answer<Deployment> {
-        self.post(&["services", &id.to_string(), "rollback", &to.to_string()], &serde_json::json!({})).await
+        self.post(
+            &["services", &id.to_string(), "rollback", &to.to_string()],
+            &serde_json::json!({}),
+        )
+        .await
     }
 
     /// Stops, starts or restarts: `verb` is the last part of the path.
     pub(crate) async fn act(&self, id: ServiceId, verb: &str) -> Answer<Job> {
-        self.post(&["services", &id.to_string(), verb], &serde_json::json!({})).await
+        self.post(&["services", &id.to_string(), verb], &serde_json::json!({}))
+            .await
     }
 
     /// A page of a service's deployments, newest first.
@@ -281,12 +331,14 @@ impl Api {
 
     /// Asks that a deployment ends.
     pub(crate) async fn cancel(&self, id: DeploymentId) -> Answer<Deployment> {
-        self.post(&["deployments", &id.to_string(), "cancel"], &serde_json::json!({})).await
+        self.post(&["deployments", &id.to_string(), "cancel"], &serde_json::json!({}))
+            .await
     }
 
     /// Makes a new deployment like one that failed.
     pub(crate) async fn retry(&self, id: DeploymentId) -> Answer<Deployment> {
-        self.post(&["deployments", &id.to_string(), "retry"], &serde_json::json!({})).await
+        self.post(&["deployments", &id.to_string(), "retry"], &serde_json::json!({}))
+            .await
     }
 
     /// A page of a log.
@@ -327,62 +379,4 @@ impl Api {
     pub(crate) async fn job(&self, id: JobId) -> Answer<Job> {
         self.get(&["jobs", &id.to_string()], &[]).await
     }
-}
-
-/// Which log.
-#[derive(Debug, Clone)]
-pub(crate) enum LogAddress {
-    /// What a deployment wrote until it was live.
-    Build(String),
-    /// What a service's instances write.
-    Runtime(String),
-}
-
-impl LogAddress {
-    /// The log of a deployment.
-    pub(crate) fn build(id: DeploymentId) -> Self {
-        Self::Build(id.to_string())
-    }
-
-    /// The log of a running service.
-    pub(crate) fn runtime(id: ServiceId) -> Self {
-        Self::Runtime(id.to_string())
-    }
-
-    fn path(&self) -> [&str; 3] {
-        match self {
-            Self::Build(id) => ["deployments", id, "logs"],
-            Self::Runtime(id) => ["services", id, "logs"],
-        }
-    }
-}
-
-/// The answer when it is a good one, and the server's problem otherwise.
-pub(crate) async fn accepted(response: Response, server: &str) -> Answer<Response> {
-    let status = response.status();
-    if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(response);
-    }
-    if status.is_redirection() {
-        let to = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("elsewhere");
-        return Err(ClientError::Foreign { url: server.to_owned(), why: format!("it redirects to {to}; use that address") });
-    }
-    let text = response.bytes().await.unwrap_or_default();
-    Err(match serde_json::from_slice::<Problem>(&text) {
-        // The number that travelled outside is the one that counts.
-        Ok(problem) => ClientError::Refused(Box::new(Problem { status: status.as_u16(), ..problem })),
-        Err(_) => ClientError::Foreign { url: server.to_owned(), why: format!("{status}, without an explanation") },
-    })
-}
-
-/// The cause at the bottom of a chain: `Connection refused` says more than `error sending request`.
-pub(crate) fn innermost(cause: &reqwest::Error) -> String {
-    if cause.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let mut deepest = cause.source();
-    while let Some(next) = deepest.and_then(|error| error.source()) {
-        deepest = Some(next);
-    }
-    deepest.map_or_else(|| cause.to_string(), ToString::to_string)
 }

@@ -47,7 +47,10 @@ impl Surroundings {
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
             .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".config")));
-        Self { token: variable("CLICK_DEPLOY_TOKEN"), file: home.map(|home| home.join("click-deploy/config.toml")) }
+        Self {
+            token: variable("CLICK_DEPLOY_TOKEN"),
+            file: home.map(|home| home.join("click-deploy/config.toml")),
+        }
     }
 }
 
@@ -65,7 +68,11 @@ pub(crate) fn connection(global: &Global, around: &Surroundings) -> Result<Conne
         Some(path) => read_stored(path)?,
         None => Stored::default(),
     };
-    let file = around.file.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+    let file = around
+        .file
+        .as_deref()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
     let asked = global.url.as_deref().map(str::trim).filter(|url| !url.is_empty());
     let stored_url = stored.url.as_deref().map(parse_url).transpose()?;
     let (url, url_from) = match (asked, &stored_url) {
@@ -74,22 +81,31 @@ pub(crate) fn connection(global: &Global, around: &Surroundings) -> Result<Conne
         (None, None) => {
             return Err(ClientError::Unconfigured {
                 message: "no server is given".to_owned(),
-                advice: "Set CLICK_DEPLOY_URL (for example http://127.0.0.1:3000), give --url, or run `click-deploy login`."
-                    .to_owned(),
+                advice:
+                    "Set CLICK_DEPLOY_URL (for example http://127.0.0.1:3000), give --url, or run `click-deploy login`."
+                        .to_owned(),
             });
         }
     };
     let (token, token_from) = if let Some(path) = &global.token_file {
         (Some(read_token(path)?), path.display().to_string())
     } else if let Some(token) = &around.token {
-        (Some(checked_token(token, "CLICK_DEPLOY_TOKEN")?), "CLICK_DEPLOY_TOKEN".to_owned())
+        (
+            Some(checked_token(token, "CLICK_DEPLOY_TOKEN")?),
+            "CLICK_DEPLOY_TOKEN".to_owned(),
+        )
     } else if let Some(token) = stored.token.filter(|_| stored_url.as_ref() == Some(&url)) {
         // The stored token belongs to the stored server: no other one is shown it.
         (Some(checked_token(&token, &file)?), file)
     } else {
         (None, "nowhere".to_owned())
     };
-    Ok(Connection { url, token, url_from, token_from })
+    Ok(Connection {
+        url,
+        token,
+        url_from,
+        token_from,
+    })
 }
 
 /// Parses a server's address.
@@ -105,7 +121,9 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, ClientError> {
         return Err(refuse("it begins with http:// or https:// and names a host"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("it carries no user or password: the token comes from CLICK_DEPLOY_TOKEN"));
+        return Err(refuse(
+            "it carries no user or password: the token comes from CLICK_DEPLOY_TOKEN",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refuse("it has neither `?` nor `#`"));
@@ -121,7 +139,9 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost"
         || host.ends_with(".localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn checked_token(text: &str, from: &str) -> Result<SecretText, ClientError> {
@@ -144,13 +164,18 @@ pub(crate) fn read_token(path: &Path) -> Result<SecretText, ClientError> {
 fn read_stored(path: &Path) -> Result<Stored, ClientError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Stored::default()),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Stored::default());
+        }
         Err(cause) => return Err(ClientError::file(path, "read", &cause)),
     };
     // The parser's own message would quote the line, and the line may hold the token.
     toml::from_str(&text).map_err(|_| {
         ClientError::failed(
-            format!("{} is not understood: it has `url = \"…\"` and `token = \"…\"`", path.display()),
+            format!(
+                "{} is not understood: it has `url = \"…\"` and `token = \"…\"`",
+                path.display()
+            ),
             "Mend it, or write it anew with `click-deploy login`.",
         )
     })
@@ -171,8 +196,15 @@ pub(crate) fn store(path: &Path, url: &Url, token: &SecretText) -> Result<(), Cl
     fs::create_dir_all(folder).map_err(wrote)?;
     let draft = path.with_extension("toml.new");
     let _ = fs::remove_file(&draft);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(wrote)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(wrote)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(wrote)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(wrote)?;
     fs::rename(&draft, path).map_err(wrote)
 }
 
@@ -181,12 +213,22 @@ mod tests {
     use super::*;
 
     fn global(url: Option<&str>) -> Global {
-        Global { url: url.map(str::to_owned), token_file: None, json: false, quiet: false }
+        Global {
+            url: url.map(str::to_owned),
+            token_file: None,
+            json: false,
+            quiet: false,
+        }
     }
 
     #[test]
     fn an_address_is_read_with_or_without_the_base_path() {
-        for text in ["http://h:1", "http://h:1/", "http://h:1/v1/click-deploy", " http://h:1/v1/click-deploy/ "] {
+        for text in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1/v1/click-deploy",
+            " http://h:1/v1/click-deploy/ ",
+        ] {
             assert_eq!(parse_url(text).unwrap().as_str(), "http://h:1/", "{text}");
         }
         assert_eq!(parse_url("https://h/deploy/").unwrap().as_str(), "https://h/deploy");
@@ -194,7 +236,16 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_as_usage() {
-        for text in ["", "h:1", "ftp://h", "http://user:secret@h", "http://h/?x", "http://h/#x", "http://", "//h"] {
+        for text in [
+            "",
+            "h:1",
+            "ftp://h",
+            "http://user:secret@h",
+            "http://h/?x",
+            "http://h/#x",
+            "http://",
+            "//h",
+        ] {
             let error = parse_url(text).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{text}");
             assert!(!error.to_string().contains("secret"));
@@ -207,13 +258,35 @@ mod tests {
         let path = folder.path().join("click-deploy/config.toml");
         store(&path, &parse_url("http://a:1").unwrap(), &SecretText::new("to\"k\\en")).unwrap();
         assert!(!others_can_read(&path));
-        let around = Surroundings { token: None, file: Some(path) };
+        let around = Surroundings {
+            token: None,
+            file: Some(path),
+        };
         let own = connection(&global(None), &around).unwrap();
-        assert_eq!((own.url.as_str(), own.token.unwrap().expose()), ("http://a:1/", "to\"k\\en"));
-        assert!(connection(&global(Some("http://b:1")), &around).unwrap().token.is_none());
-        assert!(connection(&global(Some("http://a:1/v1/click-deploy")), &around).unwrap().token.is_some());
-        let named = Surroundings { token: Some("other".to_owned()), ..around };
-        assert_eq!(connection(&global(None), &named).unwrap().token.unwrap().expose(), "other");
+        assert_eq!(
+            (own.url.as_str(), own.token.unwrap().expose()),
+            ("http://a:1/", "to\"k\\en")
+        );
+        assert!(
+            connection(&global(Some("http://b:1")), &around)
+                .unwrap()
+                .token
+                .is_none()
+        );
+        assert!(
+            connection(&global(Some("http://a:1/v1/click-deploy")), &around)
+                .unwrap()
+                .token
+                .is_some()
+        );
+        let named = Surroundings {
+            token: Some("other".to_owned()),
+            ..around
+        };
+        assert_eq!(
+            connection(&global(None), &named).unwrap().token.unwrap().expose(),
+            "other"
+        );
     }
 
     #[test]
@@ -221,14 +294,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         fs::write(&path, "token = \"very-secret\nurl = 3").unwrap();
-        let around = Surroundings { token: None, file: Some(path) };
+        let around = Surroundings {
+            token: None,
+            file: Some(path),
+        };
         let error = connection(&global(None), &around).unwrap_err().to_string();
-        assert!(error.contains("config.toml") && !error.contains("very-secret"), "{error}");
+        assert!(
+            error.contains("config.toml") && !error.contains("very-secret"),
+            "{error}"
+        );
     }
 
     #[test]
     fn without_any_server_the_exit_code_says_so() {
-        assert_eq!(connection(&global(Some(" ")), &Surroundings::default()).unwrap_err().exit_code(), 3);
+        assert_eq!(
+            connection(&global(Some(" ")), &Surroundings::default())
+                .unwrap_err()
+                .exit_code(),
+            3
+        );
     }
 
     #[test]

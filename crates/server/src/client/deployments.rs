@@ -122,7 +122,10 @@ pub(crate) async fn redeploy(session: &Session, command: &Redeploy) -> Result<()
             "`click-deploy deploy` or `click-deploy up` builds one.",
         )
     })?;
-    let ask = Deploy { image_of: Some(current), ..Deploy::default() };
+    let ask = Deploy {
+        image_of: Some(current),
+        ..Deploy::default()
+    };
     let started = session.api.deploy(service.id, &ask).await?;
     follow::finish(session, &started, &command.follow).await
 }
@@ -131,7 +134,12 @@ pub(crate) async fn redeploy(session: &Session, command: &Redeploy) -> Result<()
 pub(crate) async fn cancel(session: &Session, command: &Named) -> Result<(), ClientError> {
     let found = command
         .service
-        .deployment(session, command.deployment.as_deref(), "no deployment is under way", |one| !one.status.is_final())
+        .deployment(
+            session,
+            command.deployment.as_deref(),
+            "no deployment is under way",
+            |one| !one.status.is_final(),
+        )
         .await?;
     let mut now = session.api.cancel(found.id).await?.summary;
     for _ in 0..300 {
@@ -147,12 +155,18 @@ pub(crate) async fn cancel(session: &Session, command: &Named) -> Result<(), Cli
     match now.status {
         DeploymentStatus::Cancelled => {
             if !session.output.json {
-                session.output.line(&format!("deployment {} ({}) is cancelled", now.number, now.id))?;
+                session
+                    .output
+                    .line(&format!("deployment {} ({}) is cancelled", now.number, now.id))?;
             }
             Ok(())
         }
         status if status.is_final() => Err(ClientError::conflict(
-            format!("deployment {} was over before it could be cancelled: it is {}", now.id, status.name()),
+            format!(
+                "deployment {} was over before it could be cancelled: it is {}",
+                now.id,
+                status.name()
+            ),
             "",
         )),
         _ => Err(ClientError::TimedOut {
@@ -166,7 +180,12 @@ pub(crate) async fn cancel(session: &Session, command: &Named) -> Result<(), Cli
 pub(crate) async fn retry(session: &Session, command: &Retry) -> Result<(), ClientError> {
     let found = command
         .service
-        .deployment(session, command.deployment.as_deref(), "there is no deployment yet", |_| true)
+        .deployment(
+            session,
+            command.deployment.as_deref(),
+            "there is no deployment yet",
+            |_| true,
+        )
         .await?;
     let started = session.api.retry(found.id).await?;
     follow::finish(session, &started, &command.follow).await
@@ -177,11 +196,16 @@ pub(crate) async fn rollback(session: &Session, command: &Rollback) -> Result<()
     let mut behind_current = false;
     let found = command
         .service
-        .deployment(session, command.deployment.as_deref(), "no earlier deployment was live", |one| {
-            let earlier_live = behind_current && one.status == DeploymentStatus::Live;
-            behind_current |= one.current;
-            earlier_live
-        })
+        .deployment(
+            session,
+            command.deployment.as_deref(),
+            "no earlier deployment was live",
+            |one| {
+                let earlier_live = behind_current && one.status == DeploymentStatus::Live;
+                behind_current |= one.current;
+                earlier_live
+            },
+        )
         .await?;
     if !command.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         let service = session.api.service(found.service_id).await?;
@@ -211,7 +235,11 @@ pub(crate) async fn history(session: &Session, command: &History) -> Result<(), 
     let rows: Vec<Vec<Cell>> = found
         .iter()
         .map(|one| {
-            let status = if one.current { format!("{} *", one.status.name()) } else { one.status.name().to_owned() };
+            let status = if one.current {
+                format!("{} *", one.status.name())
+            } else {
+                one.status.name().to_owned()
+            };
             let why = one.reason.as_ref().map(|reason| reason.message.as_str());
             let said = why.or(one.commit_message.as_deref()).unwrap_or_default();
             vec![
@@ -227,7 +255,11 @@ pub(crate) async fn history(session: &Session, command: &History) -> Result<(), 
         .collect();
     output.table(&["NUMBER", "STATUS", "BY", "VERSION", "AGE", "ID", "MESSAGE"], &rows)?;
     let tint = status_tint(service.status);
-    output.note(&format!("{} is {}; * marks what serves", service.name, output.tint_error(tint, service.status.name())));
+    output.note(&format!(
+        "{} is {}; * marks what serves",
+        service.name,
+        output.tint_error(tint, service.status.name())
+    ));
     Ok(())
 }
 
@@ -235,7 +267,10 @@ async fn newest(session: &Session, service: &Service, limit: u32) -> Result<Vec<
     let mut found = Vec::new();
     let mut cursor: Option<String> = None;
     while found.len() < limit as usize {
-        let page = session.api.deployments(service.id, limit.min(100), cursor.as_deref()).await?;
+        let page = session
+            .api
+            .deployments(service.id, limit.min(100), cursor.as_deref())
+            .await?;
         let empty = page.items.is_empty();
         found.extend(page.items);
         cursor = page.next_cursor;

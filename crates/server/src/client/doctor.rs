@@ -15,9 +15,15 @@ use super::{
 /// Programs that some commands or the server use, and what for.
 const PROGRAMS: [(&str, &str); 6] = [
     ("git", "`up --from-remote` here, and every Git source on the server"),
-    ("docker", "looking at what the server runs; the server itself needs only the engine"),
+    (
+        "docker",
+        "looking at what the server runs; the server itself needs only the engine",
+    ),
     ("caddy", "the server's proxy, with our module in it"),
-    ("buildkitd", "a separate builder; without it Docker Engine's own is used"),
+    (
+        "buildkitd",
+        "a separate builder; without it Docker Engine's own is used",
+    ),
     ("railpack", "builds by Railpack; without it our planner plans"),
     ("xdg-open", "`open` in a browser"),
 ];
@@ -39,16 +45,31 @@ struct Findings {
 
 impl Findings {
     fn good(&mut self, area: &'static str, name: &str, detail: impl Into<String>) {
-        self.all.push(Finding { area, name: name.to_owned(), state: "good", detail: detail.into() });
+        self.all.push(Finding {
+            area,
+            name: name.to_owned(),
+            state: "good",
+            detail: detail.into(),
+        });
     }
 
     fn absent(&mut self, area: &'static str, name: &str, detail: impl Into<String>) {
-        self.all.push(Finding { area, name: name.to_owned(), state: "absent", detail: detail.into() });
+        self.all.push(Finding {
+            area,
+            name: name.to_owned(),
+            state: "absent",
+            detail: detail.into(),
+        });
     }
 
     fn bad(&mut self, area: &'static str, name: &str, error: ClientError) {
         let detail = format!("{error}\n{}", error.advice());
-        self.all.push(Finding { area, name: name.to_owned(), state: "bad", detail: detail.trim().to_owned() });
+        self.all.push(Finding {
+            area,
+            name: name.to_owned(),
+            state: "bad",
+            detail: detail.trim().to_owned(),
+        });
         self.worst.get_or_insert(error);
     }
 }
@@ -58,15 +79,26 @@ pub(crate) async fn run(global: &Global, around: &Surroundings, output: Output) 
     let mut findings = Findings::default();
     match config::connection(global, around) {
         Ok(connection) => {
-            findings.good("client", "address", format!("{} (from {})", connection.url, connection.url_from));
+            findings.good(
+                "client",
+                "address",
+                format!("{} (from {})", connection.url, connection.url_from),
+            );
             ask(&connection, &mut findings).await;
         }
         Err(error) => findings.bad("client", "address", error),
     }
     for path in around.file.iter().chain(&global.token_file) {
         if config::others_can_read(path) {
-            let message = format!("others on this machine can read {}, which holds a token", path.display());
-            findings.bad("client", "token file", ClientError::failed(message, format!("chmod 600 {}", path.display())));
+            let message = format!(
+                "others on this machine can read {}, which holds a token",
+                path.display()
+            );
+            findings.bad(
+                "client",
+                "token file",
+                ClientError::failed(message, format!("chmod 600 {}", path.display())),
+            );
         }
     }
     for (name, purpose) in PROGRAMS {
@@ -84,7 +116,11 @@ pub(crate) async fn run(global: &Global, around: &Surroundings, output: Output) 
 
 async fn ask(connection: &Connection, findings: &mut Findings) {
     if connection.url.scheme() == "http" && !is_loopback(&connection.url) {
-        findings.absent("client", "encryption", "the token travels in the clear; use https:// outside of trusted networks");
+        findings.absent(
+            "client",
+            "encryption",
+            "the token travels in the clear; use https:// outside of trusted networks",
+        );
     }
     let api = match Api::new(connection) {
         Ok(api) => api,
@@ -128,7 +164,11 @@ fn print(findings: &[Finding], output: Output) -> Result<(), ClientError> {
             _ => Tint::Faint,
         };
         let head = format!("{}  {:<12}", output.paint(tint, &format!("{:<6}", one.state)), one.name);
-        output.line(&format!("  {} {}", head, clean_lines(&one.detail).replace('\n', "\n                      ")))?;
+        output.line(&format!(
+            "  {} {}",
+            head,
+            clean_lines(&one.detail).replace('\n', "\n                      ")
+        ))?;
     }
     Ok(())
 }
@@ -136,5 +176,7 @@ fn print(findings: &[Finding], output: Output) -> Result<(), ClientError> {
 /// Where a program is.
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }

@@ -49,7 +49,9 @@ pub(crate) enum EnvCommand {
     #[command(after_help = "Example:\n  click-deploy env unset A B --service api")]
     Unset(Unset),
     /// Set the variables of a .env file, all or none
-    #[command(after_help = "Examples:\n  click-deploy env import .env\n  click-deploy env import --secret - < secrets.env")]
+    #[command(
+        after_help = "Examples:\n  click-deploy env import .env\n  click-deploy env import --secret - < secrets.env"
+    )]
     Import(Import),
     /// Print the variables as a .env file that gives back every byte
     #[command(after_help = "Example:\n  click-deploy env export > .env")]
@@ -110,7 +112,11 @@ fn assignment(text: &str) -> Result<(VariableKey, Option<String>), String> {
 }
 
 fn kind(secret: bool) -> VariableKind {
-    if secret { VariableKind::Secret } else { VariableKind::Static }
+    if secret {
+        VariableKind::Secret
+    } else {
+        VariableKind::Static
+    }
 }
 
 /// Runs the command.
@@ -123,19 +129,43 @@ pub(crate) async fn run(session: &Session, command: &EnvCommand) -> Result<(), C
         EnvCommand::Set(set) => {
             let variables = set.read(session)?;
             let service = set.service.service(session).await?;
-            let ask = BulkVariables { set: variables, remove: Vec::new() };
-            changed(session, service.id, &session.api.change_variables(service.id, &ask).await?).await
+            let ask = BulkVariables {
+                set: variables,
+                remove: Vec::new(),
+            };
+            changed(
+                session,
+                service.id,
+                &session.api.change_variables(service.id, &ask).await?,
+            )
+            .await
         }
         EnvCommand::Unset(unset) => {
             let service = unset.service.service(session).await?;
-            let ask = BulkVariables { set: Vec::new(), remove: unset.keys.clone() };
-            changed(session, service.id, &session.api.change_variables(service.id, &ask).await?).await
+            let ask = BulkVariables {
+                set: Vec::new(),
+                remove: unset.keys.clone(),
+            };
+            changed(
+                session,
+                service.id,
+                &session.api.change_variables(service.id, &ask).await?,
+            )
+            .await
         }
         EnvCommand::Import(import) => {
             let text = import.read()?;
             let service = import.service.service(session).await?;
-            let ask = ImportVariables { text, kind: kind(import.secret) };
-            changed(session, service.id, &session.api.import_variables(service.id, &ask).await?).await
+            let ask = ImportVariables {
+                text,
+                kind: kind(import.secret),
+            };
+            changed(
+                session,
+                service.id,
+                &session.api.import_variables(service.id, &ask).await?,
+            )
+            .await
         }
         EnvCommand::Export(list) => {
             let service = list.service.service(session).await?;
@@ -150,13 +180,23 @@ pub(crate) async fn run(session: &Session, command: &EnvCommand) -> Result<(), C
 
 impl Set {
     fn read(&self, session: &Session) -> Result<Vec<SetVariable>, ClientError> {
-        let bare: Vec<&VariableKey> =
-            self.variables.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
+        let bare: Vec<&VariableKey> = self
+            .variables
+            .iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(key, _)| key)
+            .collect();
         let piped = match bare.as_slice() {
             [] => None,
-            [key] if self.secret => Some(read_secret(session.output, &format!("Value of {key} (it is not shown): "))?),
+            [key] if self.secret => Some(read_secret(
+                session.output,
+                &format!("Value of {key} (it is not shown): "),
+            )?),
             [key, ..] if !self.secret => {
-                return Err(ClientError::usage(format!("`{key}` has no value"), "It is KEY=VALUE; KEY= sets it to nothing."));
+                return Err(ClientError::usage(
+                    format!("`{key}` has no value"),
+                    "It is KEY=VALUE; KEY= sets it to nothing.",
+                ));
             }
             _ => {
                 return Err(ClientError::usage(
@@ -166,12 +206,21 @@ impl Set {
             }
         };
         let value = |value: &Option<String>| {
-            value.clone().unwrap_or_else(|| piped.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default())
+            value.clone().unwrap_or_else(|| {
+                piped
+                    .as_ref()
+                    .map(|secret| secret.expose().to_owned())
+                    .unwrap_or_default()
+            })
         };
         Ok(self
             .variables
             .iter()
-            .map(|(key, given)| SetVariable { key: key.clone(), value: value(given), kind: kind(self.secret) })
+            .map(|(key, given)| SetVariable {
+                key: key.clone(),
+                value: value(given),
+                kind: kind(self.secret),
+            })
             .collect())
     }
 }
@@ -189,7 +238,10 @@ impl Import {
             _ => ClientError::file(&self.file, "read", &cause),
         })?;
         parse_dotenv(&text).map_err(|bad| {
-            ClientError::usage(format!("{}, {bad}", self.file.display()), "Nothing was changed; mend the line and try again.")
+            ClientError::usage(
+                format!("{}, {bad}", self.file.display()),
+                "Nothing was changed; mend the line and try again.",
+            )
         })?;
         Ok(text)
     }
@@ -221,7 +273,9 @@ async fn changed(session: &Session, service: ServiceId, variables: &Variables) -
     }
     // What is pending is only said when it can be known.
     if session.api.pending(service).await.is_ok_and(|pending| pending.pending) {
-        session.output.note("This takes effect with the next deployment: `click-deploy redeploy` is enough.");
+        session
+            .output
+            .note("This takes effect with the next deployment: `click-deploy redeploy` is enough.");
     }
     Ok(())
 }
@@ -230,12 +284,22 @@ fn export(session: &Session, variables: &Variables) -> Result<(), ClientError> {
     if session.output.json {
         return session.output.json_line(&variables.items);
     }
-    let readable = variables.items.iter().filter_map(|one| Some((&one.key, one.value.as_deref()?)));
+    let readable = variables
+        .items
+        .iter()
+        .filter_map(|one| Some((&one.key, one.value.as_deref()?)));
     session.output.text(&write_dotenv(readable))?;
-    let secrets: Vec<&str> =
-        variables.items.iter().filter(|one| one.value.is_none()).map(|one| one.key.as_str()).collect();
+    let secrets: Vec<&str> = variables
+        .items
+        .iter()
+        .filter(|one| one.value.is_none())
+        .map(|one| one.key.as_str())
+        .collect();
     if !secrets.is_empty() {
-        session.output.note(&format!("not exported, because nobody can read them: {}", secrets.join(", ")));
+        session.output.note(&format!(
+            "not exported, because nobody can read them: {}",
+            secrets.join(", ")
+        ));
     }
     Ok(())
 }
@@ -256,10 +320,18 @@ async fn pending(session: &Session, service: ServiceId) -> Result<(), ClientErro
             "removed" => Tint::Bad,
             _ => Tint::Warm,
         };
-        rows.push(vec!["variable".into(), one.key.as_str().into(), Cell::tinted(tint, &one.change)]);
+        rows.push(vec![
+            "variable".into(),
+            one.key.as_str().into(),
+            Cell::tinted(tint, &one.change),
+        ]);
     }
     for setting in &pending.settings {
-        rows.push(vec!["setting".into(), setting.as_str().into(), Cell::tinted(Tint::Warm, "changed")]);
+        rows.push(vec![
+            "setting".into(),
+            setting.as_str().into(),
+            Cell::tinted(Tint::Warm, "changed"),
+        ]);
     }
     output.table(&["KIND", "NAME", "CHANGE"], &rows)
 }

@@ -99,7 +99,11 @@ pub(crate) enum ClientError {
 }
 
 fn said(problem: &Problem) -> &str {
-    if problem.detail.is_empty() { &problem.title } else { &problem.detail }
+    if problem.detail.is_empty() {
+        &problem.title
+    } else {
+        &problem.detail
+    }
 }
 
 fn outcome(status: DeploymentStatus) -> &'static str {
@@ -114,22 +118,34 @@ fn outcome(status: DeploymentStatus) -> &'static str {
 impl ClientError {
     /// What is wrong with the command line.
     pub(crate) fn usage(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Usage { message: message.into(), advice: advice.into() }
+        Self::Usage {
+            message: message.into(),
+            advice: advice.into(),
+        }
     }
 
     /// A step that failed.
     pub(crate) fn failed(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Failed { message: message.into(), advice: advice.into() }
+        Self::Failed {
+            message: message.into(),
+            advice: advice.into(),
+        }
     }
 
     /// A thing that is not there.
     pub(crate) fn missing(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Missing { message: message.into(), advice: advice.into() }
+        Self::Missing {
+            message: message.into(),
+            advice: advice.into(),
+        }
     }
 
     /// A thing that is in the way.
     pub(crate) fn conflict(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Conflict { message: message.into(), advice: advice.into() }
+        Self::Conflict {
+            message: message.into(),
+            advice: advice.into(),
+        }
     }
 
     /// A file that could not be read or written.
@@ -168,7 +184,9 @@ impl ClientError {
             Self::Refused(problem) => &problem.code,
             Self::Missing { .. } => "missing",
             Self::Conflict { .. } => "conflict",
-            Self::Ended { reason: Some(reason), .. } => &reason.code,
+            Self::Ended {
+                reason: Some(reason), ..
+            } => &reason.code,
             Self::Ended { status, .. } => status.name(),
             Self::Failed { .. } => "failed",
             Self::TimedOut { .. } => "timed-out",
@@ -203,7 +221,9 @@ impl ClientError {
     /// The same as a reason, for JSON.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Ended { reason: Some(reason), .. } => reason.clone(),
+            Self::Ended {
+                reason: Some(reason), ..
+            } => reason.clone(),
             other => Reason::new(other.code(), other.to_string(), other.advice()),
         }
     }

@@ -12,7 +12,8 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    api::{Api, LogAddress},
+    address::LogAddress,
+    api::Api,
     error::ClientError,
     socket::{Socket, SocketError},
 };
@@ -189,7 +190,9 @@ impl Feed {
 
     async fn page(&self) -> Result<api::wire::LogPage, ClientError> {
         let after = self.cursor.to_string();
-        self.api.log_page(&self.log, &[("after", &after), ("limit", "1000")]).await
+        self.api
+            .log_page(&self.log, &[("after", &after), ("limit", "1000")])
+            .await
     }
 
     /// Asks for what is there, where WebSockets do not pass or the last one just broke.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Session,
-    api::LogAddress,
+    address::LogAddress,
     error::ClientError,
     feed::{self, Piece},
     output::clean,
@@ -46,7 +46,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => (text, 1),
     };
     let number: u64 = digits.parse().map_err(|_| rule())?;
-    number.checked_mul(factor).filter(|seconds| (1..=30 * 24 * 3600).contains(seconds)).map(Duration::from_secs).ok_or_else(rule)
+    number
+        .checked_mul(factor)
+        .filter(|seconds| (1..=30 * 24 * 3600).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(rule)
 }
 
 /// The last line of `--json`.
@@ -80,12 +84,20 @@ impl Outcome {
             ClientError::Interrupted { .. } => "interrupted".to_owned(),
             _ => "failed".to_owned(),
         };
-        Self { status, reason: Some(error.reason()), ..self }
+        Self {
+            status,
+            reason: Some(error.reason()),
+            ..self
+        }
     }
 }
 
 /// Shows a deployment that was just asked for until it is over, and prints the URL last.
-pub(crate) async fn finish(session: &Session, started: &Deployment, options: &FollowOptions) -> Result<(), ClientError> {
+pub(crate) async fn finish(
+    session: &Session,
+    started: &Deployment,
+    options: &FollowOptions,
+) -> Result<(), ClientError> {
     session.outcome.replace(Outcome::of(started));
     let output = session.output;
     if options.detach {
@@ -95,7 +107,10 @@ pub(crate) async fn finish(session: &Session, started: &Deployment, options: &Fo
         }
         return Ok(());
     }
-    output.note(&format!("deployment {} ({})", started.summary.number, started.summary.id));
+    output.note(&format!(
+        "deployment {} ({})",
+        started.summary.number, started.summary.id
+    ));
     let ended = watch(session, started, options.timeout).await?;
     session.outcome.replace(Outcome::of(&ended));
     if ended.summary.status == DeploymentStatus::Live {
@@ -108,9 +123,16 @@ pub(crate) async fn finish(session: &Session, started: &Deployment, options: &Fo
         && service.current_deployment_id.is_some()
         && ended.summary.status == DeploymentStatus::Failed
     {
-        output.note(&format!("The version before goes on as it was: {}", clean(&service.url)));
+        output.note(&format!(
+            "The version before goes on as it was: {}",
+            clean(&service.url)
+        ));
     }
-    Err(ClientError::Ended { id: ended.summary.id, status: ended.summary.status, reason: ended.summary.reason })
+    Err(ClientError::Ended {
+        id: ended.summary.id,
+        status: ended.summary.status,
+        reason: ended.summary.reason,
+    })
 }
 
 /// Follows the log and the phases to the end.
@@ -127,7 +149,9 @@ async fn watch(session: &Session, started: &Deployment, timeout: Option<Duration
     let mut late = pin!(sleep_until(Instant::now() + timeout.unwrap_or(NEVER)));
     let mut grace = pin!(sleep_until(Instant::now() + NEVER));
     let mut over = false;
-    let cancel = format!("The deployment goes on. Cancel it with `click-deploy cancel {id}`, see it with `click-deploy logs --deployment {id} -f`.");
+    let cancel = format!(
+        "The deployment goes on. Cancel it with `click-deploy cancel {id}`, see it with `click-deploy logs --deployment {id} -f`."
+    );
     let stopped = loop {
         tokio::select! {
             piece = pieces.next() => match piece {
@@ -194,7 +218,11 @@ mod tests {
             status: DeploymentStatus::Failed,
             reason: Some(reason),
         };
-        let outcome = Outcome { url: Some("http://x".to_owned()), ..Outcome::default() }.failed(&error);
+        let outcome = Outcome {
+            url: Some("http://x".to_owned()),
+            ..Outcome::default()
+        }
+        .failed(&error);
         let json = serde_json::to_value(outcome).unwrap();
         assert_eq!(json["status"], "failed");
         assert_eq!(json["reason"]["code"], "out-of-memory");

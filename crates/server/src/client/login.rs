@@ -67,27 +67,43 @@ pub(crate) fn read_secret(output: Output, question: &str) -> Result<SecretText, 
 /// Whether the terminal shows what is typed; whether that could be changed.
 fn echo(shown: bool) -> bool {
     let argument = if shown { "echo" } else { "-echo" };
-    let status = Command::new("stty").arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = Command::new("stty")
+        .arg(argument)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     status.is_ok_and(|status| status.success())
 }
 
 /// `login`
 pub(crate) async fn run(global: &Global, around: &Surroundings, output: Output) -> Result<(), ClientError> {
     let file = around.file.as_deref().ok_or_else(|| {
-        ClientError::failed("there is no home directory to store anything in", "Set CLICK_DEPLOY_URL and CLICK_DEPLOY_TOKEN instead.")
+        ClientError::failed(
+            "there is no home directory to store anything in",
+            "Set CLICK_DEPLOY_URL and CLICK_DEPLOY_TOKEN instead.",
+        )
     })?;
     let text = match global.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
         Some(url) => url.to_owned(),
         None if std::io::stdin().is_terminal() => ask(output, "Address of the server: ")?,
-        None => return Err(ClientError::usage("no server is given", "Give --url or set CLICK_DEPLOY_URL.")),
+        None => {
+            return Err(ClientError::usage(
+                "no server is given",
+                "Give --url or set CLICK_DEPLOY_URL.",
+            ));
+        }
     };
     let url = config::parse_url(&text)?;
     let token = match &global.token_file {
         Some(path) => config::read_token(path)?,
         None => read_secret(output, "API token (it is not shown): ")?,
     };
-    let connection =
-        Connection { url, token: Some(token.clone()), url_from: String::new(), token_from: String::new() };
+    let connection = Connection {
+        url,
+        token: Some(token.clone()),
+        url_from: String::new(),
+        token_from: String::new(),
+    };
     let me = Api::new(&connection)?.me().await?;
     config::store(file, &connection.url, &token)?;
     if output.json {

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 
 use super::{
     Session,
-    api::LogAddress,
+    address::LogAddress,
     error::ClientError,
     feed::{self, Piece},
     output::{Tint, clean},
@@ -41,7 +41,7 @@ pub(crate) struct Logs {
     /// The log of this deployment, by its id or its number
     #[arg(long, value_name = "DEPLOYMENT")]
     deployment: Option<String>,
-    /// The last lines alone; 100 for a running service, all for a deployment
+    /// Of the last lines alone; 100 for a running service (5000 with a filter), all for a deployment
     #[arg(long, short = 'n', value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     tail: Option<u32>,
     /// Only lines that hold this text, in upper or lower case
@@ -60,7 +60,15 @@ fn level(text: &str) -> Result<LogLevel, String> {
 pub(crate) async fn run(session: &Session, command: &Logs) -> Result<(), ClientError> {
     let (log, ends_with) = command.log(session).await?;
     let (lines, after) = match (&log, command.tail) {
-        (LogAddress::Runtime(_), tail) => command.last(session, &log, tail.unwrap_or(100)).await?,
+        (LogAddress::Runtime(_), tail) => {
+            command
+                .last(
+                    session,
+                    &log,
+                    tail.unwrap_or(if command.filter().is_empty() { 100 } else { 5000 }),
+                )
+                .await?
+        }
         (LogAddress::Build(_), tail) => command.all(session, &log, tail).await?,
     };
     for line in &lines {
@@ -81,7 +89,9 @@ pub(crate) async fn run(session: &Session, command: &Logs) -> Result<(), ClientE
                 }
             }
             Piece::Trouble(why) => {
-                session.output.note(&format!("the connection is lost, trying again: {}", clean(&why)));
+                session
+                    .output
+                    .note(&format!("the connection is lost, trying again: {}", clean(&why)));
             }
             Piece::End(status) => {
                 session.output.note(&format!("the deployment is {}", status.name()));
@@ -99,14 +109,27 @@ impl Logs {
         }
         let mut option = self.which.option.clone();
         option.service = self.which.said().map(str::to_owned);
-        let found = option.deployment(session, self.deployment.as_deref(), "there is no deployment yet", |_| true).await?;
+        let found = option
+            .deployment(
+                session,
+                self.deployment.as_deref(),
+                "there is no deployment yet",
+                |_| true,
+            )
+            .await?;
         Ok((LogAddress::build(found.id), Some(found.id)))
     }
 
     /// What the server is asked to filter by.
     fn filter(&self) -> Vec<(&'static str, &str)> {
         let level = self.level.map(|level| ("level", level.name()));
-        self.search.as_deref().filter(|text| !text.is_empty()).map(|text| ("q", text)).into_iter().chain(level).collect()
+        self.search
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map(|text| ("q", text))
+            .into_iter()
+            .chain(level)
+            .collect()
     }
 
     /// The same filter for lines that come live: by text without regard to case (ASCII), and by exact level.
@@ -119,7 +142,10 @@ impl Logs {
     async fn last(&self, session: &Session, log: &LogAddress, tail: u32) -> Result<(Vec<LogLine>, i64), ClientError> {
         // Where to go on comes before the lines are chosen: with a filter, the last line that fits may be an old one.
         let newest = session.api.log_page(log, &[("tail", "1")]).await?;
-        let after = newest.items.last().map_or(newest.next_after, |line| line.sequence.max(newest.next_after));
+        let after = newest
+            .items
+            .last()
+            .map_or(newest.next_after, |line| line.sequence.max(newest.next_after));
         if tail == 0 {
             return Ok((Vec::new(), after));
         }

@@ -1,5 +1,8 @@
 //! The command line: a client of the HTTP API, in the same executable as the server.
 
+mod actions;
+mod address;
+mod answer;
 mod api;
 mod config;
 mod deployments;
@@ -19,6 +22,7 @@ mod services;
 mod settings;
 mod socket;
 mod up;
+mod upload;
 mod which;
 
 use std::{cell::RefCell, path::PathBuf, process::ExitCode};
@@ -68,13 +72,20 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  click-deploy cancel\n  click-deploy cancel 12 --service api")]
     Cancel(deployments::Named),
     /// Try a failed deployment again
-    #[command(after_help = "Examples:\n  click-deploy retry --service api\n  click-deploy retry 12 --service api --detach")]
+    #[command(
+        after_help = "Examples:\n  click-deploy retry --service api\n  click-deploy retry 12 --service api --detach"
+    )]
     Retry(deployments::Retry),
     /// Put a past deployment back: its image, variables and settings
-    #[command(after_help = "Examples:\n  click-deploy rollback --service api\n  click-deploy rollback 9 --service api --yes")]
+    #[command(
+        after_help = "Examples:\n  click-deploy rollback --service api\n  click-deploy rollback 9 --service api --yes"
+    )]
     Rollback(deployments::Rollback),
     /// List the deployments of a service
-    #[command(visible_alias = "history", after_help = "Example:\n  click-deploy deployments api --limit 5 --json")]
+    #[command(
+        visible_alias = "history",
+        after_help = "Example:\n  click-deploy deployments api --limit 5 --json"
+    )]
     Deployments(deployments::History),
     /// Show the services of a project, or one of them closely
     #[command(after_help = "Examples:\n  click-deploy status\n  click-deploy status api --project shop")]
@@ -93,16 +104,16 @@ pub(crate) enum Command {
     Ps(services::One),
     /// Stop a service; its URL answers that it is stopped
     #[command(after_help = "Example:\n  click-deploy stop api")]
-    Stop(services::Act),
+    Stop(actions::Act),
     /// Start a stopped service, without a build
     #[command(after_help = "Example:\n  click-deploy start api")]
-    Start(services::Act),
+    Start(actions::Act),
     /// Restart a service, without a build
     #[command(after_help = "Example:\n  click-deploy restart api")]
-    Restart(services::Act),
+    Restart(actions::Act),
     /// Remove a service, or a whole project
     #[command(after_help = "Examples:\n  click-deploy rm api --yes\n  click-deploy rm --project shop --all --yes")]
-    Rm(services::Remove),
+    Rm(actions::Remove),
     /// List the projects
     #[command(after_help = "Example:\n  click-deploy projects --json")]
     Projects,
@@ -126,7 +137,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the command ends with one line of JSON about a deployment, whatever happens.
     fn deploys(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Deploy(_) | Self::Redeploy(_) | Self::Retry(_) | Self::Rollback(_))
+        matches!(
+            self,
+            Self::Up(_) | Self::Deploy(_) | Self::Redeploy(_) | Self::Retry(_) | Self::Rollback(_)
+        )
     }
 }
 
@@ -201,10 +215,10 @@ async fn act(command: Command, session: &Session) -> Result<(), ClientError> {
         Command::Env(env) => environment::run(session, &env).await,
         Command::Open(open) => services::open(session, &open).await,
         Command::Ps(ps) => services::instances(session, &ps).await,
-        Command::Stop(act) => services::act(session, &act, "stop").await,
-        Command::Start(act) => services::act(session, &act, "start").await,
-        Command::Restart(act) => services::act(session, &act, "restart").await,
-        Command::Rm(remove) => services::remove(session, &remove).await,
+        Command::Stop(act) => actions::act(session, &act, "stop").await,
+        Command::Start(act) => actions::act(session, &act, "start").await,
+        Command::Restart(act) => actions::act(session, &act, "restart").await,
+        Command::Rm(remove) => actions::remove(session, &remove).await,
         Command::Projects => services::projects(session).await,
         Command::Plan(_) | Command::Doctor | Command::Login | Command::Completion { .. } => {
             unreachable!("these need no session and were run before")

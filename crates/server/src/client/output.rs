@@ -89,13 +89,20 @@ impl Output {
         if matches!(error, ClientError::ClosedOutput) {
             return;
         }
-        self.complain(&format!("{} {}", self.tint_error(Tint::Bad, "error:"), clean_lines(&error.to_string())));
+        self.complain(&format!(
+            "{} {}",
+            self.tint_error(Tint::Bad, "error:"),
+            clean_lines(&error.to_string())
+        ));
         if let ClientError::Refused(problem) = error {
             for field in &problem.errors {
                 self.complain(&format!("  {}: {}", clean(&field.field), clean_lines(&field.message)));
             }
             if problem.status >= 500 && !problem.request_id.is_empty() {
-                self.complain(&format!("  the server's log knows more under request {}", clean(&problem.request_id)));
+                self.complain(&format!(
+                    "  the server's log knows more under request {}",
+                    clean(&problem.request_id)
+                ));
             }
         }
         let advice = error.advice();
@@ -167,7 +174,10 @@ pub(crate) struct Cell {
 impl Cell {
     /// A text of any origin, with a meaning.
     pub(crate) fn tinted(tint: Tint, text: impl AsRef<str>) -> Self {
-        Self { text: clean(text.as_ref()).replace('\t', " "), tint }
+        Self {
+            text: clean(text.as_ref()).replace('\t', " "),
+            tint,
+        }
     }
 
     /// For standard output.
@@ -177,7 +187,11 @@ impl Cell {
 
     /// The same, filled up with spaces.
     pub(crate) fn padded(&self, output: Output, wide: usize) -> String {
-        format!("{}{}", self.shown(output), " ".repeat(wide.saturating_sub(width(&self.text))))
+        format!(
+            "{}{}",
+            self.shown(output),
+            " ".repeat(wide.saturating_sub(width(&self.text)))
+        )
     }
 }
 

@@ -65,7 +65,11 @@ pub(crate) fn size(bytes: u64) -> String {
         scaled /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{scaled:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{scaled:.1} {}", UNITS[unit])
+    }
 }
 
 /// What is packed.
@@ -105,13 +109,24 @@ pub(crate) fn list(root: &Path) -> Result<Listing, PackError> {
     if !root.is_dir() {
         return Err(PackError::NotADirectory(root.to_owned()));
     }
-    let root = fs::canonicalize(root).map_err(|cause| PackError::Unreadable { path: root.to_owned(), cause })?;
-    let mut listing =
-        Listing { root: root.clone(), entries: Vec::new(), bytes: 0, files: 0, left_out: Vec::new(), secrets: Vec::new() };
+    let root = fs::canonicalize(root).map_err(|cause| PackError::Unreadable {
+        path: root.to_owned(),
+        cause,
+    })?;
+    let mut listing = Listing {
+        root: root.clone(),
+        entries: Vec::new(),
+        bytes: 0,
+        files: 0,
+        left_out: Vec::new(),
+        secrets: Vec::new(),
+    };
     for found in walk(&root) {
         let found = found.map_err(|error| PackError::Unreadable {
             path: root.clone(),
-            cause: error.into_io_error().unwrap_or_else(|| io::Error::other("a rule in .gitignore")),
+            cause: error
+                .into_io_error()
+                .unwrap_or_else(|| io::Error::other("a rule in .gitignore")),
         })?;
         if found.depth() > 0 {
             listing.add(&found)?;
@@ -121,7 +136,11 @@ pub(crate) fn list(root: &Path) -> Result<Listing, PackError> {
         return Err(PackError::Empty(root));
     }
     if listing.bytes > LIMIT_BYTES {
-        return Err(PackError::TooLarge { bytes: listing.bytes, largest: listing.largest(), path: root });
+        return Err(PackError::TooLarge {
+            bytes: listing.bytes,
+            largest: listing.largest(),
+            path: root,
+        });
     }
     Ok(listing)
 }
@@ -168,7 +187,10 @@ fn is_generated(entry: &DirEntry) -> bool {
 impl Listing {
     fn add(&mut self, found: &DirEntry) -> Result<(), PackError> {
         let full = found.path();
-        let unreadable = |cause: io::Error| PackError::Unreadable { path: full.to_owned(), cause };
+        let unreadable = |cause: io::Error| PackError::Unreadable {
+            path: full.to_owned(),
+            cause,
+        };
         let path = full.strip_prefix(&self.root).unwrap_or(full).to_owned();
         let metadata = fs::symlink_metadata(full).map_err(unreadable)?;
         let kind = if metadata.is_dir() {
@@ -183,13 +205,18 @@ impl Listing {
         } else if metadata.is_symlink() {
             let target = fs::read_link(full).map_err(unreadable)?;
             if !stays_inside(&path, &target) {
-                self.left_out.push(format!("{} is a link out of the directory, to {}", path.display(), target.display()));
+                self.left_out.push(format!(
+                    "{} is a link out of the directory, to {}",
+                    path.display(),
+                    target.display()
+                ));
                 return Ok(());
             }
             self.files += 1;
             Kind::Link { target }
         } else {
-            self.left_out.push(format!("{} is neither a file, a directory nor a link", path.display()));
+            self.left_out
+                .push(format!("{} is neither a file, a directory nor a link", path.display()));
             return Ok(());
         };
         self.entries.push(Entry { path, kind });
@@ -200,14 +227,18 @@ impl Listing {
     fn largest(&self) -> String {
         let mut tops = std::collections::BTreeMap::<&OsStr, u64>::new();
         for entry in &self.entries {
-            if let (Kind::File { bytes }, Some(Component::Normal(top))) = (&entry.kind, entry.path.components().next()) {
+            if let (Kind::File { bytes }, Some(Component::Normal(top))) = (&entry.kind, entry.path.components().next())
+            {
                 *tops.entry(top).or_default() += bytes;
             }
         }
         let mut tops: Vec<_> = tops.into_iter().collect();
         tops.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        let words: Vec<String> =
-            tops.iter().take(3).map(|(top, bytes)| format!("{} {}", top.display(), size(*bytes))).collect();
+        let words: Vec<String> = tops
+            .iter()
+            .take(3)
+            .map(|(top, bytes)| format!("{} {}", top.display(), size(*bytes)))
+            .collect();
         words.join(", ")
     }
 
@@ -229,28 +260,47 @@ impl Listing {
                 Kind::Directory => {
                     header.set_entry_type(EntryType::Directory);
                     header.set_mode(0o755);
-                    archive.append_data(&mut header, name, io::empty()).map_err(PackError::Closed)?;
+                    archive
+                        .append_data(&mut header, name, io::empty())
+                        .map_err(PackError::Closed)?;
                 }
                 Kind::Link { target } => {
                     header.set_entry_type(EntryType::Symlink);
                     header.set_mode(0o777);
-                    archive.append_link(&mut header, name, target).map_err(PackError::Closed)?;
+                    archive
+                        .append_link(&mut header, name, target)
+                        .map_err(PackError::Closed)?;
                 }
                 Kind::File { bytes } => {
-                    let unreadable = |cause: io::Error| PackError::Unreadable { path: full.clone(), cause };
+                    let unreadable = |cause: io::Error| PackError::Unreadable {
+                        path: full.clone(),
+                        cause,
+                    };
                     let file = File::open(&full).map_err(unreadable)?;
                     let metadata = file.metadata().map_err(unreadable)?;
                     if metadata.len() != *bytes || !metadata.is_file() {
                         return Err(PackError::Changed(full));
                     }
                     // The time is the file's own: servers make `ETag` and `Last-Modified` of it.
-                    let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+                    let written = metadata
+                        .modified()
+                        .ok()
+                        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
                     header.set_mtime(written.map_or(0, |since| since.as_secs()));
                     header.set_entry_type(EntryType::Regular);
                     // As Git keeps modes: executable or not.
-                    header.set_mode(if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 });
+                    header.set_mode(if metadata.permissions().mode() & 0o100 == 0 {
+                        0o644
+                    } else {
+                        0o755
+                    });
                     header.set_size(*bytes);
-                    let mut source = Exactly { file, left: *bytes, failure: None, progress: &mut progress };
+                    let mut source = Exactly {
+                        file,
+                        left: *bytes,
+                        failure: None,
+                        progress: &mut progress,
+                    };
                     let appended = archive.append_data(&mut header, name, &mut source);
                     match (appended, source.failure) {
                         (_, Some(Failure::Short)) => return Err(PackError::Changed(full)),
@@ -261,14 +311,20 @@ impl Listing {
                 }
             }
         }
-        archive.into_inner().and_then(flate2::write::GzEncoder::finish).map_err(PackError::Closed)
+        archive
+            .into_inner()
+            .and_then(flate2::write::GzEncoder::finish)
+            .map_err(PackError::Closed)
     }
 }
 
 /// Files that customarily hold passwords.
 fn holds_secrets(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name == b".env" || name == b".npmrc" || name == b".netrc" || name.starts_with(b".env.") && !name.ends_with(b".example")
+    name == b".env"
+        || name == b".npmrc"
+        || name == b".netrc"
+        || name.starts_with(b".env.") && !name.ends_with(b".example")
 }
 
 /// Whether a link leads to something within the directory, by its words alone.

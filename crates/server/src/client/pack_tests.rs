@@ -87,13 +87,24 @@ fn without_gitignore_what_tools_generate_is_left_out() {
     ]);
     assert_eq!(
         names(folder.path()),
-        [".dockerignore", ".ignore", "Cargo.toml", "docs/target/x", "package.json"]
+        [
+            ".dockerignore",
+            ".ignore",
+            "Cargo.toml",
+            "docs/target/x",
+            "package.json"
+        ]
     );
 }
 
 #[test]
 fn rules_above_count_inside_a_repository_alone() {
-    let inside = files(&[(".git/HEAD", ""), (".gitignore", "*.log\n"), ("app/a.log", ""), ("app/b", "")]);
+    let inside = files(&[
+        (".git/HEAD", ""),
+        (".gitignore", "*.log\n"),
+        ("app/a.log", ""),
+        ("app/b", ""),
+    ]);
     assert_eq!(names(&inside.path().join("app")), ["b"]);
     let outside = files(&[(".gitignore", "*.log\n"), ("app/a.log", ""), ("app/b", "")]);
     assert_eq!(names(&outside.path().join("app")), ["a.log", "b"]);
@@ -134,7 +145,8 @@ fn the_same_files_give_the_same_bytes_wherever_they_lie() {
     for folder in [&one, &two] {
         for (name, _) in names {
             let file = File::options().write(true).open(folder.path().join(name)).unwrap();
-            file.set_modified(UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
+            file.set_modified(UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
+                .unwrap();
         }
     }
     fs::set_permissions(two.path().join("z"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -163,7 +175,10 @@ fn progress_counts_every_byte_of_the_files() {
 fn what_is_too_large_is_refused_before_a_byte_is_sent() {
     let folder = files(&[("small", "x")]);
     fs::create_dir(folder.path().join("videos")).unwrap();
-    File::create(folder.path().join("videos/film")).unwrap().set_len(LIMIT_BYTES).unwrap();
+    File::create(folder.path().join("videos/film"))
+        .unwrap()
+        .set_len(LIMIT_BYTES)
+        .unwrap();
     let error = list(folder.path()).unwrap_err().to_string();
     assert!(error.contains("2.0 GiB") && error.contains("videos"), "{error}");
 }
@@ -172,7 +187,10 @@ fn what_is_too_large_is_refused_before_a_byte_is_sent() {
 fn an_empty_directory_a_file_and_a_changed_file_are_refused() {
     let folder = files(&[(".gitignore", "*\n"), ("x", "")]);
     assert!(matches!(list(folder.path()), Err(PackError::Empty(_))));
-    assert!(matches!(list(&folder.path().join("x")), Err(PackError::NotADirectory(_))));
+    assert!(matches!(
+        list(&folder.path().join("x")),
+        Err(PackError::NotADirectory(_))
+    ));
     let folder = files(&[("x", "12345")]);
     let listing = list(folder.path()).unwrap();
     fs::write(folder.path().join("x"), "123").unwrap();

@@ -78,7 +78,10 @@ pub(crate) fn run(command: &PlanCommand, output: Output) -> Result<(), ClientErr
         None => command.directory.clone(),
     };
     if !directory.is_dir() {
-        return Err(ClientError::usage(format!("{} is not a directory", directory.display()), ""));
+        return Err(ClientError::usage(
+            format!("{} is not a directory", directory.display()),
+            "",
+        ));
     }
     let own = directory.join("Dockerfile").is_file().then_some("Dockerfile");
     let planned = planner::plan(&directory, &command.settings()?);
@@ -104,12 +107,19 @@ pub(crate) fn run(command: &PlanCommand, output: Output) -> Result<(), ClientErr
     let plan = match planned {
         Ok(plan) => plan,
         Err(refusal) if own.is_some() && !command.dockerfile => {
-            output.note(&format!("Without it there would be no plan: {}", clean_lines(&refusal.to_string())));
+            output.note(&format!(
+                "Without it there would be no plan: {}",
+                clean_lines(&refusal.to_string())
+            ));
             return output.line("built by its Dockerfile");
         }
         Err(refusal) => return Err(ClientError::failed(refusal.to_string(), "")),
     };
-    if command.dockerfile { take_home(&directory, &plan, output) } else { explain(&plan, output) }
+    if command.dockerfile {
+        take_home(&directory, &plan, output)
+    } else {
+        explain(&plan, output)
+    }
 }
 
 impl PlanCommand {
@@ -123,11 +133,16 @@ impl PlanCommand {
         };
         for path in &self.env_file {
             let text = fs::read_to_string(path).map_err(|cause| ClientError::file(path, "read", &cause))?;
-            let found = parse_dotenv(&text)
-                .map_err(|bad| ClientError::usage(format!("{}, {bad}", path.display()), "Mend the line and try again."))?;
-            settings.variables.extend(found.into_iter().map(|(key, value)| (key.to_string(), value)));
+            let found = parse_dotenv(&text).map_err(|bad| {
+                ClientError::usage(format!("{}, {bad}", path.display()), "Mend the line and try again.")
+            })?;
+            settings
+                .variables
+                .extend(found.into_iter().map(|(key, value)| (key.to_string(), value)));
         }
-        settings.variables.extend(self.env.iter().map(|(key, value)| (key.to_string(), value.clone())));
+        settings
+            .variables
+            .extend(self.env.iter().map(|(key, value)| (key.to_string(), value.clone())));
         Ok(settings)
     }
 }
@@ -137,7 +152,11 @@ fn take_home(directory: &Path, plan: &Plan, output: Output) -> Result<(), Client
     for warning in &plan.warnings {
         output.note(&format!("note: {}", clean_lines(warning)));
     }
-    if let Some(ignored) = plan.dockerignore.as_deref().filter(|_| !directory.join(".dockerignore").exists()) {
+    if let Some(ignored) = plan
+        .dockerignore
+        .as_deref()
+        .filter(|_| !directory.join(".dockerignore").exists())
+    {
         output.note("Put these lines into .dockerignore beside it:");
         for line in ignored.lines() {
             output.note(&format!("  {}", clean(line)));
@@ -155,18 +174,29 @@ fn explain(plan: &Plan, output: Output) -> Result<(), ClientError> {
         None => plan.provider.clone(),
     };
     let mut lines = vec![("application".to_owned(), what, String::new())];
-    lines.extend(plan.facts.iter().map(|fact| (fact.name.clone(), fact.value.clone(), fact.because.clone())));
+    lines.extend(
+        plan.facts
+            .iter()
+            .map(|fact| (fact.name.clone(), fact.value.clone(), fact.because.clone())),
+    );
     if let Some(start) = &plan.start_command
         && !plan.facts.iter().any(|fact| fact.name.contains("start"))
     {
         lines.push(("start command".to_owned(), start.clone(), String::new()));
     }
     if !plan.facts.iter().any(|fact| fact.name == "port") {
-        let port = plan.port.map_or_else(|| "the one that PORT names".to_owned(), |port| port.to_string());
+        let port = plan
+            .port
+            .map_or_else(|| "the one that PORT names".to_owned(), |port| port.to_string());
         lines.push(("port".to_owned(), port, String::new()));
     }
     lines.push(("base images".to_owned(), plan.base_images.join(", "), String::new()));
-    let wide = lines.iter().map(|(name, ..)| clean(name).chars().count()).max().unwrap_or(0) + 2;
+    let wide = lines
+        .iter()
+        .map(|(name, ..)| clean(name).chars().count())
+        .max()
+        .unwrap_or(0)
+        + 2;
     for (name, value, because) in lines {
         let name = clean(&name);
         let gap = " ".repeat(wide.saturating_sub(name.chars().count()));
@@ -178,7 +208,11 @@ fn explain(plan: &Plan, output: Output) -> Result<(), ClientError> {
         output.line(&format!("{}{gap}{value}{because}", output.paint(Tint::Faint, &name)))?;
     }
     for warning in &plan.warnings {
-        output.line(&format!("{} {}", output.paint(Tint::Warm, "note:"), clean_lines(warning)))?;
+        output.line(&format!(
+            "{} {}",
+            output.paint(Tint::Warm, "note:"),
+            clean_lines(warning)
+        ))?;
     }
     Ok(())
 }

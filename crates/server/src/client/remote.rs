@@ -31,7 +31,10 @@ pub(crate) struct Remote {
 /// When it has none, has no remote `origin`, or anything is not committed or not pushed.
 pub(crate) fn look(directory: &Path) -> Result<Remote, ClientError> {
     let unpushed = |what: &str| {
-        ClientError::conflict(what, "Commit and push it, or leave out --from-remote to upload the directory as it is.")
+        ClientError::conflict(
+            what,
+            "Commit and push it, or leave out --from-remote to upload the directory as it is.",
+        )
     };
     let prefix = git(directory, &["rev-parse", "--show-prefix"]).map_err(|why| {
         ClientError::usage(
@@ -39,28 +42,55 @@ pub(crate) fn look(directory: &Path) -> Result<Remote, ClientError> {
             "Leave out --from-remote to upload the directory, or give the address with --git.",
         )
     })?;
-    let address = git(directory, &["remote", "get-url", "origin"])
-        .map_err(|_| ClientError::usage("the repository has no remote `origin`", "Add one, or give the address with --git."))?;
-    let address = if address.starts_with('/') { format!("file://{address}") } else { address };
+    let address = git(directory, &["remote", "get-url", "origin"]).map_err(|_| {
+        ClientError::usage(
+            "the repository has no remote `origin`",
+            "Add one, or give the address with --git.",
+        )
+    })?;
+    let address = if address.starts_with('/') {
+        format!("file://{address}")
+    } else {
+        address
+    };
     // The address may hold a password: neither it nor the rule's error repeats it.
     let url = GitUrl::parse(&address)
         .map_err(|bad| ClientError::usage(format!("the address of the remote `origin` cannot be used: {bad}"), ""))?;
-    let changes = git(directory, &["status", "--porcelain", "--untracked-files=normal", "--", "."])
-        .map_err(|why| ClientError::failed(format!("git status failed: {why}"), ""))?;
+    let changes = git(
+        directory,
+        &["status", "--porcelain", "--untracked-files=normal", "--", "."],
+    )
+    .map_err(|why| ClientError::failed(format!("git status failed: {why}"), ""))?;
     if let Some(first) = changes.lines().next() {
         let more = changes.lines().count() - 1;
-        let others = if more == 0 { String::new() } else { format!(" and {more} more") };
-        return Err(unpushed(&format!("there are changes that are not committed: {}{others}", first.trim())));
+        let others = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
+        return Err(unpushed(&format!(
+            "there are changes that are not committed: {}{others}",
+            first.trim()
+        )));
     }
-    let upstream = git(directory, &["rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}"])
-        .map_err(|_| unpushed("the current branch was never pushed to `origin`"))?;
+    let upstream = git(
+        directory,
+        &["rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}"],
+    )
+    .map_err(|_| unpushed("the current branch was never pushed to `origin`"))?;
     let branch = upstream
         .strip_prefix("origin/")
         .and_then(|name| Branch::parse(name).ok())
-        .ok_or_else(|| unpushed(&format!("the current branch follows {upstream}, not a branch of `origin`")))?;
+        .ok_or_else(|| {
+            unpushed(&format!(
+                "the current branch follows {upstream}, not a branch of `origin`"
+            ))
+        })?;
     let ahead = git(directory, &["rev-list", "--count", "@{upstream}..HEAD"]).unwrap_or_default();
     if ahead != "0" {
-        return Err(unpushed(&format!("{ahead} commits of this branch are not pushed to {upstream}")));
+        return Err(unpushed(&format!(
+            "{ahead} commits of this branch are not pushed to {upstream}"
+        )));
     }
     let commit = git(directory, &["rev-parse", "HEAD"])
         .ok()
@@ -68,7 +98,12 @@ pub(crate) fn look(directory: &Path) -> Result<Remote, ClientError> {
         .ok_or_else(|| unpushed("there is no commit yet"))?;
     let root_directory = InsidePath::parse(prefix.trim_end_matches('/'))
         .map_err(|bad| ClientError::usage(format!("the directory cannot be a root directory: {bad}"), ""))?;
-    Ok(Remote { url, branch, commit, root_directory })
+    Ok(Remote {
+        url,
+        branch,
+        commit,
+        root_directory,
+    })
 }
 
 /// Asks Git something about the user's own repository; the error is the last line that it printed.
@@ -97,7 +132,14 @@ mod tests {
     use super::*;
 
     fn run(directory: &Path, arguments: &[&str]) {
-        let identity = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"];
+        let identity = [
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ];
         let all: Vec<&str> = identity.iter().chain(arguments).copied().collect();
         git(directory, &all).unwrap();
     }
@@ -120,18 +162,27 @@ mod tests {
         run(&work, &["push", "--quiet", "--set-upstream", "origin", "main"]);
         let remote = look(&work.join("apps/web")).unwrap();
         assert_eq!(remote.url.as_str(), format!("file://{}", bare.display()));
-        assert_eq!((remote.branch.as_str(), remote.root_directory.as_str()), ("main", "apps/web"));
+        assert_eq!(
+            (remote.branch.as_str(), remote.root_directory.as_str()),
+            ("main", "apps/web")
+        );
         assert_eq!(look(&work).unwrap().root_directory.as_str(), "");
         run(&work, &["commit", "--quiet", "--allow-empty", "-m", "two"]);
         let error = look(&work).unwrap_err();
-        assert!(error.to_string().contains("1 commits") && error.exit_code() == 5, "{error}");
+        assert!(
+            error.to_string().contains("1 commits") && error.exit_code() == 5,
+            "{error}"
+        );
     }
 
     #[test]
     fn a_password_in_the_remote_is_refused_and_not_repeated() {
         let folder = tempfile::tempdir().unwrap();
         run(folder.path(), &["init", "--quiet"]);
-        run(folder.path(), &["remote", "add", "origin", "https://me:hunter2@example.org/a.git"]);
+        run(
+            folder.path(),
+            &["remote", "add", "origin", "https://me:hunter2@example.org/a.git"],
+        );
         let error = look(folder.path()).unwrap_err().to_string();
         assert!(error.contains("password") && !error.contains("hunter2"), "{error}");
     }

@@ -29,7 +29,13 @@ impl Screen {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        let mut screen = Self { output, bar, phase: "queued", since: Instant::now(), step: String::new() };
+        let mut screen = Self {
+            output,
+            bar,
+            phase: "queued",
+            since: Instant::now(),
+            step: String::new(),
+        };
         screen.tick();
         screen
     }
@@ -60,7 +66,12 @@ impl Screen {
             self.since = Instant::now();
             self.step.clear();
         }
-        if let Some(step) = deployment.steps.iter().rev().find(|step| step.seconds.is_none() && !step.cached) {
+        if let Some(step) = deployment
+            .steps
+            .iter()
+            .rev()
+            .find(|step| step.seconds.is_none() && !step.cached)
+        {
             step.name.clone_into(&mut self.step);
         }
         self.tick();
@@ -69,7 +80,11 @@ impl Screen {
     /// Moves the seconds on.
     pub(crate) fn tick(&mut self) {
         if let Some(bar) = &self.bar {
-            let step = if self.step.is_empty() { String::new() } else { format!(" · {}", clean(&self.step)) };
+            let step = if self.step.is_empty() {
+                String::new()
+            } else {
+                format!(" · {}", clean(&self.step))
+            };
             bar.set_message(format!("{} {} s{step}", self.phase, self.since.elapsed().as_secs()));
         }
     }
@@ -98,14 +113,26 @@ impl Screen {
     /// Says what was detected and how long everything took.
     pub(crate) fn summary(&self, deployment: &Deployment) {
         for text in detected(deployment) {
-            self.note(&format!("{} {}", self.output.tint_error(Tint::Faint, "detected"), clean(&text)));
+            self.note(&format!(
+                "{} {}",
+                self.output.tint_error(Tint::Faint, "detected"),
+                clean(&text)
+            ));
         }
         let durations = durations(deployment);
         if !durations.is_empty() {
-            self.note(&format!("{} {}", self.output.tint_error(Tint::Faint, "took    "), clean(&durations)));
+            self.note(&format!(
+                "{} {}",
+                self.output.tint_error(Tint::Faint, "took    "),
+                clean(&durations)
+            ));
         }
         let summary = &deployment.summary;
-        let tint = if summary.status == DeploymentStatus::Live { Tint::Good } else { Tint::Bad };
+        let tint = if summary.status == DeploymentStatus::Live {
+            Tint::Good
+        } else {
+            Tint::Bad
+        };
         let status = self.output.tint_error(tint, &format!("{:<8}", summary.status.name()));
         self.note(&format!("{status} deployment {} ({})", summary.number, summary.id));
     }
@@ -117,7 +144,11 @@ fn detected(deployment: &Deployment) -> Vec<String> {
         return Vec::new();
     };
     let text = |value: &serde_json::Value, key: &str| {
-        value.get(key).and_then(|text| text.as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
+        value
+            .get(key)
+            .and_then(|text| text.as_str())
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
     };
     let mut found = Vec::new();
     match (text(plan, "provider"), text(plan, "framework")) {
@@ -125,13 +156,25 @@ fn detected(deployment: &Deployment) -> Vec<String> {
         (Some(only), None) | (None, Some(only)) => found.push(only),
         (None, None) => {}
     }
-    for fact in plan.get("facts").and_then(|facts| facts.as_array()).into_iter().flatten() {
+    for fact in plan
+        .get("facts")
+        .and_then(|facts| facts.as_array())
+        .into_iter()
+        .flatten()
+    {
         if let (Some(name), Some(value)) = (text(fact, "name"), text(fact, "value")) {
-            let because = text(fact, "because").map(|because| format!(" ({because})")).unwrap_or_default();
+            let because = text(fact, "because")
+                .map(|because| format!(" ({because})"))
+                .unwrap_or_default();
             found.push(format!("{name}: {value}{because}"));
         }
     }
-    for warning in plan.get("warnings").and_then(|warnings| warnings.as_array()).into_iter().flatten() {
+    for warning in plan
+        .get("warnings")
+        .and_then(|warnings| warnings.as_array())
+        .into_iter()
+        .flatten()
+    {
         found.extend(warning.as_str().map(|warning| format!("note: {warning}")));
     }
     found
@@ -176,8 +219,15 @@ mod tests {
         .unwrap();
         assert_eq!(
             detected(&deployment),
-            ["node, Next.js", "node version: 24 (engines.node in package.json)", "note: slow"]
+            [
+                "node, Next.js",
+                "node version: 24 (engines.node in package.json)",
+                "note: slow"
+            ]
         );
-        assert_eq!(durations(&deployment), "provision 0.0 s · build 12.3 s (1 of 2 steps from the cache)");
+        assert_eq!(
+            durations(&deployment),
+            "provision 0.0 s · build 12.3 s (1 of 2 steps from the cache)"
+        );
     }
 }

@@ -3,21 +3,17 @@
 use std::{
     io::IsTerminal,
     process::{Command, Stdio},
-    time::Duration,
 };
 
-use api::wire::{Job, Service};
+use api::wire::Service;
 use clap::Args;
 use domain::{ports::infrastructure::InstanceStatus, service::ServiceStatus, source::Source};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
 
 use super::{
     Session,
     deployments::{deployment_tint, version},
     error::ClientError,
-    follow::parse_duration,
-    login::confirm,
     output::{Cell, Tint, clean},
     which::{ProjectOption, Which, project},
 };
@@ -40,41 +36,6 @@ pub(crate) struct Status {
     service: Option<String>,
     #[command(flatten)]
     project: ProjectOption,
-}
-
-/// Something done to a service.
-#[derive(Debug, Args)]
-pub(crate) struct Act {
-    #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
-    wait: Wait,
-}
-
-/// How long background work is waited for.
-#[derive(Debug, Args)]
-struct Wait {
-    /// Do not wait until it is done
-    #[arg(long)]
-    detach: bool,
-    /// Wait at most so long (90, 90s, 10m, 1h)
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
-    timeout: Duration,
-}
-
-/// Removes a service or a project.
-#[derive(Debug, Args)]
-pub(crate) struct Remove {
-    #[command(flatten)]
-    which: Which,
-    /// Remove the whole project and all that is in it
-    #[arg(long, conflicts_with_all = ["name", "service"])]
-    all: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    #[command(flatten)]
-    wait: Wait,
 }
 
 /// The colour of a status.
@@ -107,10 +68,17 @@ pub(crate) async fn status(session: &Session, command: &Status) -> Result<(), Cl
     if command.name.is_some() || command.service.is_some() {
         let which = Which {
             name: command.name.clone(),
-            option: super::which::ServiceOption { service: command.service.clone(), project: command.project.clone() },
+            option: super::which::ServiceOption {
+                service: command.service.clone(),
+                project: command.project.clone(),
+            },
         };
         let service = which.service(session).await?;
-        return if output.json { output.json_line(&service) } else { closely(session, &service) };
+        return if output.json {
+            output.json_line(&service)
+        } else {
+            closely(session, &service)
+        };
     }
     let project = project(session, &command.project.project).await?;
     let services = session.api.services(project.id).await?;
@@ -118,7 +86,10 @@ pub(crate) async fn status(session: &Session, command: &Status) -> Result<(), Cl
         return output.json_line(&services);
     }
     if services.is_empty() {
-        output.note(&format!("project {} has no services yet; `click-deploy up` makes one", project.name));
+        output.note(&format!(
+            "project {} has no services yet; `click-deploy up` makes one",
+            project.name
+        ));
         return Ok(());
     }
     let rows: Vec<Vec<Cell>> = services
@@ -148,7 +119,10 @@ fn closely(session: &Session, service: &Service) -> Result<(), ClientError> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     let mut row = |name: &str, value: Cell| rows.push(vec![Cell::tinted(Tint::Faint, name), value]);
     row("service", format!("{} ({})", service.name, service.id).into());
-    row("status", Cell::tinted(status_tint(service.status), service.status.name()));
+    row(
+        "status",
+        Cell::tinted(status_tint(service.status), service.status.name()),
+    );
     if let Some(reason) = &service.reason {
         row("reason", reason.to_string().into());
     }
@@ -180,10 +154,22 @@ fn closely(session: &Session, service: &Service) -> Result<(), ClientError> {
 }
 
 fn source_words(source: &Source) -> String {
-    let below = |root: &str| if root.is_empty() { String::new() } else { format!(", {root}") };
+    let below = |root: &str| {
+        if root.is_empty() {
+            String::new()
+        } else {
+            format!(", {root}")
+        }
+    };
     match source {
-        Source::Git { url, branch, root_directory } => {
-            let branch = branch.as_ref().map_or_else(|| "its default branch".to_owned(), ToString::to_string);
+        Source::Git {
+            url,
+            branch,
+            root_directory,
+        } => {
+            let branch = branch
+                .as_ref()
+                .map_or_else(|| "its default branch".to_owned(), ToString::to_string);
             format!("{url}, {branch}{}", below(root_directory.as_str()))
         }
         Source::Upload { root_directory } => format!("uploads{}", below(root_directory.as_str())),
@@ -218,7 +204,18 @@ pub(crate) async fn instances(session: &Session, command: &One) -> Result<(), Cl
             ]
         })
         .collect();
-    output.table(&["INSTANCE", "REPLICA", "STATUS", "UP", "RESTARTS", "ADDRESS", "DEPLOYMENT"], &rows)
+    output.table(
+        &[
+            "INSTANCE",
+            "REPLICA",
+            "STATUS",
+            "UP",
+            "RESTARTS",
+            "ADDRESS",
+            "DEPLOYMENT",
+        ],
+        &rows,
+    )
 }
 
 /// `open`
@@ -229,7 +226,9 @@ pub(crate) async fn open(session: &Session, command: &One) -> Result<(), ClientE
         return output.json_line(&serde_json::json!({ "url": service.url }));
     }
     let is_web = service.url.starts_with("http://") || service.url.starts_with("https://");
-    let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
     if is_web && has_screen && std::io::stdout().is_terminal() {
         let browser = Command::new("xdg-open")
             .arg(&service.url)
@@ -244,87 +243,6 @@ pub(crate) async fn open(session: &Session, command: &One) -> Result<(), ClientE
     output.line(&clean(&service.url))
 }
 
-/// `stop`, `start` and `restart`
-pub(crate) async fn act(session: &Session, command: &Act, verb: &str) -> Result<(), ClientError> {
-    let service = command.which.service(session).await?;
-    let job = session.api.act(service.id, verb).await?;
-    let done = match verb {
-        "stop" => "stopped",
-        "start" => "started",
-        _ => "restarted",
-    };
-    done_with(session, job, &command.wait, &format!("{} is {done}", service.name)).await
-}
-
-/// `rm`
-pub(crate) async fn remove(session: &Session, command: &Remove) -> Result<(), ClientError> {
-    if command.all {
-        let project = project(session, &command.which.option.project.project).await?;
-        let names: Vec<String> =
-            session.api.services(project.id).await?.into_iter().map(|service| service.name.to_string()).collect();
-        let what = format!("project {} with {} services ({})", project.name, names.len(), names.join(", "));
-        agreed(session, command.yes, &what)?;
-        let job = session.api.delete_project(project.id).await?;
-        return done_with(session, job, &command.wait, &format!("project {} is removed", project.name)).await;
-    }
-    if command.which.said().is_none() {
-        return Err(ClientError::usage(
-            "say which service is to be removed",
-            "`click-deploy rm SERVICE --yes`, or `--all` for the whole project.",
-        ));
-    }
-    let service = command.which.service(session).await?;
-    agreed(session, command.yes, &format!("service {} ({})", service.name, service.url))?;
-    let job = session.api.delete_service(service.id).await?;
-    done_with(session, job, &command.wait, &format!("{} is removed", service.name)).await
-}
-
-fn agreed(session: &Session, yes: bool, what: &str) -> Result<(), ClientError> {
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(ClientError::usage(format!("this removes {what}"), "Give --yes to say that you mean it."));
-    }
-    if confirm(session.output, &format!("Remove {what}? This cannot be undone."))? {
-        return Ok(());
-    }
-    Err(ClientError::failed("nothing was removed", ""))
-}
-
-/// Waits until background work is done, and says so.
-async fn done_with(session: &Session, job: Job, wait: &Wait, done: &str) -> Result<(), ClientError> {
-    let output = session.output;
-    let mut job = job;
-    let until = Instant::now() + wait.timeout;
-    while !wait.detach && matches!(job.status.as_str(), "waiting" | "running") {
-        if Instant::now() >= until {
-            return Err(ClientError::TimedOut {
-                message: format!("{} is not done after {} s", job.name, wait.timeout.as_secs()),
-                advice: "It goes on; `click-deploy status` shows when it is done.".to_owned(),
-            });
-        }
-        sleep(Duration::from_millis(150)).await;
-        job = match session.api.job(job.id).await {
-            // Work that is done may be forgotten, with what it removed.
-            Err(ClientError::Refused(problem)) if problem.status == 404 => Job { status: "done".to_owned(), ..job },
-            other => other?,
-        };
-    }
-    if output.json {
-        output.json_line(&job)?;
-    }
-    if job.status == "failed" {
-        let reason = job.reason.unwrap_or_else(|| domain::Reason::new("failed", format!("{} failed", job.name), ""));
-        return Err(ClientError::failed(reason.message, reason.advice));
-    }
-    match (output.json, wait.detach) {
-        (true, _) => Ok(()),
-        (false, true) => output.line(&job.id.to_string()),
-        (false, false) => output.line(&clean(done)),
-    }
-}
-
 /// `projects`
 pub(crate) async fn projects(session: &Session) -> Result<(), ClientError> {
     let projects = session.api.projects().await?;
@@ -334,7 +252,13 @@ pub(crate) async fn projects(session: &Session) -> Result<(), ClientError> {
     }
     let rows: Vec<Vec<Cell>> = projects
         .iter()
-        .map(|one| vec![one.name.as_str().into(), age(&one.created_at).into(), one.id.to_string().into()])
+        .map(|one| {
+            vec![
+                one.name.as_str().into(),
+                age(&one.created_at).into(),
+                one.id.to_string().into(),
+            ]
+        })
         .collect();
     output.table(&["PROJECT", "AGE", "ID"], &rows)
 }

@@ -135,15 +135,31 @@ mod tests {
 
     #[test]
     fn no_flag_changes_nothing_and_each_flag_changes_its_own() {
-        let before = parse(&["--port", "8080", "--build-arg", "A=1"]).unwrap().apply(ServiceSettings::default());
-        assert_eq!(parse(&[]).unwrap().apply(before.clone()), before);
-        let after = parse(&["--size", "large", "--build-arg", "B==2", "--health-path", "/up", "--method", "planner"])
+        let before = parse(&["--port", "8080", "--build-arg", "A=1"])
             .unwrap()
-            .apply(before.clone());
+            .apply(ServiceSettings::default());
+        assert_eq!(parse(&[]).unwrap().apply(before.clone()), before);
+        let after = parse(&[
+            "--size",
+            "large",
+            "--build-arg",
+            "B==2",
+            "--health-path",
+            "/up",
+            "--method",
+            "planner",
+        ])
+        .unwrap()
+        .apply(before.clone());
         assert_eq!(after.port, Some(8080));
         assert_eq!(after.instance_size, InstanceSize::Large);
         assert_eq!(after.build.method, BuildMethod::Planner);
-        let arguments: Vec<_> = after.build.arguments.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let arguments: Vec<_> = after
+            .build
+            .arguments
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
         assert_eq!(arguments, [("A", "1"), ("B", "=2")]);
         assert!(matches!(after.health_check, HealthCheck::Http { path } if path.as_str() == "/up"));
     }

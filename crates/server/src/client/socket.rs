@@ -12,7 +12,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    api::{accepted, innermost},
+    answer::{accepted, innermost},
     error::ClientError,
 };
 
@@ -45,7 +45,10 @@ pub(crate) async fn open(request: RequestBuilder, server: &str) -> Result<Socket
         .header(header::SEC_WEBSOCKET_VERSION, "13")
         .header(header::SEC_WEBSOCKET_KEY, &key);
     let shake = async {
-        let response = request.send().await.map_err(|cause| SocketError::Broken(innermost(&cause)))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|cause| SocketError::Broken(innermost(&cause)))?;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
@@ -61,11 +64,19 @@ pub(crate) async fn open(request: RequestBuilder, server: &str) -> Result<Socket
             status => return Err(SocketError::Unsupported(status.to_string())),
         }
         let expected = derive_accept_key(key.as_bytes());
-        let accept = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).and_then(|value| value.to_str().ok());
+        let accept = response
+            .headers()
+            .get(header::SEC_WEBSOCKET_ACCEPT)
+            .and_then(|value| value.to_str().ok());
         if accept != Some(expected.as_str()) {
-            return Err(SocketError::Unsupported("the handshake was answered wrongly".to_owned()));
+            return Err(SocketError::Unsupported(
+                "the handshake was answered wrongly".to_owned(),
+            ));
         }
-        let upgraded = response.upgrade().await.map_err(|cause| SocketError::Broken(innermost(&cause)))?;
+        let upgraded = response
+            .upgrade()
+            .await
+            .map_err(|cause| SocketError::Broken(innermost(&cause)))?;
         Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await)
     };
     tokio::time::timeout(DEADLINE, shake)

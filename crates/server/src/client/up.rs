@@ -2,13 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, BufWriter, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use api::wire::{BulkVariables, CreateService, Deploy, Deployment, Project, Service, SetVariable, UpdateService};
-use bytes::Bytes;
+use api::wire::{BulkVariables, CreateService, Deploy, Project, Service, SetVariable, UpdateService};
 use clap::Args;
 use domain::{
     ServiceId,
@@ -16,18 +14,16 @@ use domain::{
     names::{Branch, Commit, ImageReference, InsidePath, Slug, VariableKey},
     source::{GitUrl, Source},
 };
-use futures_util::stream;
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::mpsc;
 
 use super::{
     Session,
     error::ClientError,
     follow::{self, FollowOptions},
     output::clean,
-    pack::{self, Listing, PackError},
+    pack::{self, Listing},
     remote,
     settings::{SettingsOptions, key_value},
+    upload::{cannot_pack, upload},
     which::ProjectOption,
 };
 
@@ -91,7 +87,12 @@ pub(crate) struct Up {
 /// What is deployed.
 enum Intent {
     Directory(Listing),
-    Git { url: GitUrl, branch: Option<Branch>, commit: Option<Commit>, root: Option<InsidePath> },
+    Git {
+        url: GitUrl,
+        branch: Option<Branch>,
+        commit: Option<Commit>,
+        root: Option<InsidePath>,
+    },
     Image(ImageReference),
 }
 
@@ -117,16 +118,48 @@ pub(crate) async fn run(session: &Session, up: &Up) -> Result<(), ClientError> {
     };
     let service = up.adjust(session, service, &intent).await?;
     if !variables.is_empty() {
-        session.api.change_variables(service.id, &BulkVariables { set: variables, remove: Vec::new() }).await?;
+        session
+            .api
+            .change_variables(
+                service.id,
+                &BulkVariables {
+                    set: variables,
+                    remove: Vec::new(),
+                },
+            )
+            .await?;
     }
-    session.output.note(&format!("{} is going to answer at {}", service.name, clean(&service.url)));
+    session.output.note(&format!(
+        "{} is going to answer at {}",
+        service.name,
+        clean(&service.url)
+    ));
     let started = match intent {
         Intent::Directory(listing) => upload(session, service.id, listing, up.no_cache).await?,
         Intent::Git { commit, .. } => {
-            session.api.deploy(service.id, &Deploy { commit, no_cache: up.no_cache, ..Deploy::default() }).await?
+            session
+                .api
+                .deploy(
+                    service.id,
+                    &Deploy {
+                        commit,
+                        no_cache: up.no_cache,
+                        ..Deploy::default()
+                    },
+                )
+                .await?
         }
         Intent::Image(_) => {
-            session.api.deploy(service.id, &Deploy { no_cache: up.no_cache, ..Deploy::default() }).await?
+            session
+                .api
+                .deploy(
+                    service.id,
+                    &Deploy {
+                        no_cache: up.no_cache,
+                        ..Deploy::default()
+                    },
+                )
+                .await?
         }
     };
     follow::finish(session, &started, &up.follow).await
@@ -143,11 +176,18 @@ impl Up {
             if let Ok(id) = text.parse() {
                 return Ok(Named::Id(id));
             }
-            let name = Slug::parse(text)
-                .map_err(|bad| ClientError::usage(format!("`{text}` is no service: {bad}"), "Give another --service."))?;
+            let name = Slug::parse(text).map_err(|bad| {
+                ClientError::usage(format!("`{text}` is no service: {bad}"), "Give another --service.")
+            })?;
             return Ok(Named::Name(name));
         }
-        let last = |text: &str| text.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default().to_owned();
+        let last = |text: &str| {
+            text.trim_end_matches('/')
+                .rsplit(['/', ':'])
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
         let text = match (&self.git, &self.image) {
             (Some(url), _) => last(url.as_str()).trim_end_matches(".git").to_owned(),
             (None, Some(image)) => {
@@ -157,9 +197,12 @@ impl Up {
             }
             (None, None) => {
                 let directory = self.directory();
-                let full = fs::canonicalize(directory)
-                    .map_err(|cause| ClientError::usage(format!("{} is not there: {cause}", directory.display()), ""))?;
-                full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+                let full = fs::canonicalize(directory).map_err(|cause| {
+                    ClientError::usage(format!("{} is not there: {cause}", directory.display()), "")
+                })?;
+                full.file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default()
             }
         };
         Ok(Named::Name(Slug::near(&text)))
@@ -202,12 +245,20 @@ impl Up {
                 io::ErrorKind::NotFound => ClientError::usage(format!("there is no file {}", path.display()), ""),
                 _ => ClientError::file(path, "read", &cause),
             })?;
-            let found = parse_dotenv(&text)
-                .map_err(|bad| ClientError::usage(format!("{}, {bad}", path.display()), "Mend the line and try again."))?;
+            let found = parse_dotenv(&text).map_err(|bad| {
+                ClientError::usage(format!("{}, {bad}", path.display()), "Mend the line and try again.")
+            })?;
             all.extend(found.into_iter().map(|(key, value)| (key, (value, kind))));
         }
-        all.extend(self.env.iter().map(|(key, value)| (key.clone(), (value.clone(), VariableKind::Static))));
-        Ok(all.into_iter().map(|(key, (value, kind))| SetVariable { key, value, kind }).collect())
+        all.extend(
+            self.env
+                .iter()
+                .map(|(key, value)| (key.clone(), (value.clone(), VariableKind::Static))),
+        );
+        Ok(all
+            .into_iter()
+            .map(|(key, (value, kind))| SetVariable { key, value, kind })
+            .collect())
     }
 
     async fn service_called(&self, session: &Session, name: &Slug, intent: &Intent) -> Result<Service, ClientError> {
@@ -222,7 +273,9 @@ impl Up {
         };
         match session.api.create_service(project.id, &ask).await {
             Ok(service) => {
-                session.output.note(&format!("created service {name} in project {}", project.name));
+                session
+                    .output
+                    .note(&format!("created service {name} in project {}", project.name));
                 Ok(service)
             }
             Err(error) => after_race(error, session.api.service_named(project.id, name).await?),
@@ -233,19 +286,25 @@ impl Up {
     fn source(&self, intent: &Intent, before: Option<&Source>) -> Source {
         let top = || InsidePath::parse("").expect("the empty path is inside");
         match intent {
-            Intent::Image(reference) => Source::Image { reference: reference.clone() },
+            Intent::Image(reference) => Source::Image {
+                reference: reference.clone(),
+            },
             Intent::Directory(_) => {
                 let kept = match before {
                     Some(Source::Upload { root_directory }) => Some(root_directory.clone()),
                     _ => None,
                 };
-                Source::Upload { root_directory: self.root.clone().or(kept).unwrap_or_else(top) }
+                Source::Upload {
+                    root_directory: self.root.clone().or(kept).unwrap_or_else(top),
+                }
             }
             Intent::Git { url, branch, root, .. } => {
                 let kept = match before {
-                    Some(Source::Git { url: same, branch, root_directory }) if same == url => {
-                        Some((branch.clone(), root_directory.clone()))
-                    }
+                    Some(Source::Git {
+                        url: same,
+                        branch,
+                        root_directory,
+                    }) if same == url => Some((branch.clone(), root_directory.clone())),
                     _ => None,
                 };
                 let (kept_branch, kept_root) = kept.unzip();
@@ -265,7 +324,9 @@ impl Up {
             let settings = self.settings.apply(service.settings.clone());
             let mut ask = UpdateService::default();
             if source != service.source {
-                session.output.note(&format!("the service now comes from {}", clean(&words(&source))));
+                session
+                    .output
+                    .note(&format!("the service now comes from {}", clean(&words(&source))));
                 ask.source = Some(source);
             }
             if settings != service.settings {
@@ -288,7 +349,11 @@ impl Up {
 /// A source in words.
 fn words(source: &Source) -> String {
     match source {
-        Source::Git { url, branch: Some(branch), .. } => format!("{url}, {branch}"),
+        Source::Git {
+            url,
+            branch: Some(branch),
+            ..
+        } => format!("{url}, {branch}"),
         Source::Git { url, branch: None, .. } => url.to_string(),
         Source::Upload { .. } => "uploads".to_owned(),
         Source::Image { reference } => format!("the image {reference}"),
@@ -313,64 +378,5 @@ fn after_race<T>(error: ClientError, found: Option<T>) -> Result<T, ClientError>
     match (&error, found) {
         (ClientError::Refused(problem), Some(theirs)) if problem.status == 409 => Ok(theirs),
         _ => Err(error),
-    }
-}
-
-fn cannot_pack(error: PackError) -> ClientError {
-    match error {
-        PackError::NotADirectory(_) | PackError::Empty(_) | PackError::TooLarge { .. } => {
-            ClientError::usage(error.to_string(), "")
-        }
-        other => ClientError::failed(other.to_string(), ""),
-    }
-}
-
-/// Packs and sends at the same time: nothing of the archive is kept, here or on disk.
-async fn upload(session: &Session, service: ServiceId, listing: Listing, no_cache: bool) -> Result<Deployment, ClientError> {
-    let output = session.output;
-    output.note(&format!("uploading {} files, {}", listing.files, pack::size(listing.bytes)));
-    let bar = if output.live { ProgressBar::new(listing.bytes) } else { ProgressBar::hidden() };
-    bar.set_style(
-        ProgressStyle::with_template("uploading {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}")
-            .expect("the template is a constant that parses"),
-    );
-    let (sender, receiver) = mpsc::channel(8);
-    let counter = bar.clone();
-    let packing = tokio::task::spawn_blocking(move || {
-        let failed = sender.clone();
-        let packed = listing
-            .write(BufWriter::with_capacity(128 * 1024, ToChannel(sender)), |bytes| counter.inc(bytes))
-            .and_then(|mut writer| writer.flush().map_err(PackError::Closed));
-        if packed.is_err() {
-            // The body must not look complete.
-            let _ = failed.blocking_send(Err(io::Error::other("the archive is not complete")));
-        }
-        packed
-    });
-    let body = stream::unfold(receiver, |mut receiver: mpsc::Receiver<io::Result<Bytes>>| async {
-        receiver.recv().await.map(|piece| (piece, receiver))
-    });
-    let answer = session.api.upload(service, no_cache, reqwest::Body::wrap_stream(body)).await;
-    bar.finish_and_clear();
-    match (answer, packing.await) {
-        // When packing failed, the connection's error is only its echo.
-        (Err(_), Ok(Err(error @ (PackError::Unreadable { .. } | PackError::Changed(_))))) => Err(cannot_pack(error)),
-        (answer, _) => answer,
-    }
-}
-
-/// Hands what is written to whoever sends it.
-struct ToChannel(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for ToChannel {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
-            .map(|()| bytes.len())
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -73,12 +73,20 @@ impl ServiceOption {
             return Ok(session.api.deployment(id).await?.summary);
         }
         let number: i64 = text.trim_start_matches('#').parse().map_err(|_| {
-            ClientError::usage(format!("`{text}` is no deployment: it has an id (dep_…) or a number"), SEE_DEPLOYMENTS)
+            ClientError::usage(
+                format!("`{text}` is no deployment: it has an id (dep_…) or a number"),
+                SEE_DEPLOYMENTS,
+            )
         })?;
         let service = self.service(session).await?;
-        search(session, &service, |deployment| deployment.number == number).await?.ok_or_else(|| {
-            ClientError::missing(format!("service {} has no deployment {number}", service.name), SEE_DEPLOYMENTS)
-        })
+        search(session, &service, |deployment| deployment.number == number)
+            .await?
+            .ok_or_else(|| {
+                ClientError::missing(
+                    format!("service {} has no deployment {number}", service.name),
+                    SEE_DEPLOYMENTS,
+                )
+            })
     }
 }
 

@@ -16,9 +16,15 @@ async fn rollback_takes_the_live_one_before_the_current() {
     fake.deployed(&["live", "live", "failed", "live", "failed", "cancelled"]);
     let ran = run(&fake.url, home.path(), &["rollback", "--yes", "--quiet"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(fake.asked(&format!("POST /services/{}/rollback/{}", id("svc", 1), id("dep", 2))), 1);
+    assert_eq!(
+        fake.asked(&format!("POST /services/{}/rollback/{}", id("svc", 1), id("dep", 2))),
+        1
+    );
     assert_eq!(run(&fake.url, home.path(), &["rollback", "1", "--quiet"]).await.code, 0);
-    assert_eq!(fake.asked(&format!("POST /services/{}/rollback/{}", id("svc", 1), id("dep", 1))), 1);
+    assert_eq!(
+        fake.asked(&format!("POST /services/{}/rollback/{}", id("svc", 1), id("dep", 1))),
+        1
+    );
 }
 
 #[tokio::test]
@@ -41,7 +47,10 @@ async fn lists_are_tables_for_people_and_json_for_programs() {
     assert_eq!(ran.json().as_array().unwrap().len(), 3);
     let ran = run(&fake.url, home.path(), &["history", "app", "--limit", "1"]).await;
     assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
-    assert_eq!(run(&fake.url, home.path(), &["projects", "--json"]).await.json()[0]["name"], "default");
+    assert_eq!(
+        run(&fake.url, home.path(), &["projects", "--json"]).await.json()[0]["name"],
+        "default"
+    );
     let ran = run(&fake.url, home.path(), &["status", &id("svc", 1)]).await;
     assert!(ran.out.contains("uploads") && !ran.out.contains('\u{1b}'), "{ran:?}");
 }
@@ -78,7 +87,11 @@ async fn a_service_is_stopped_and_the_job_is_waited_for() {
     assert_eq!((ran.code, ran.out.as_str()), (0, "app is stopped\n"), "{ran:?}");
     let ran = run(&fake.url, home.path(), &["rm", "app"]).await;
     assert_eq!(ran.code, 2, "without a terminal nobody can be asked: {ran:?}");
-    assert_eq!(run(&fake.url, home.path(), &["rm", "--yes"]).await.code, 2, "a name is required");
+    assert_eq!(
+        run(&fake.url, home.path(), &["rm", "--yes"]).await.code,
+        2,
+        "a name is required"
+    );
     assert_eq!(fake.asked("DELETE"), 0);
 }
 
@@ -91,7 +104,10 @@ async fn a_secret_is_read_from_standard_input() {
     set.stdin(Stdio::from(fs::File::open(home.path().join("key")).unwrap()));
     assert_eq!(ended(set.spawn().unwrap()).await.code, 0);
     let stored = fake.world.lock().unwrap().variables["API_KEY"].clone();
-    assert_eq!(stored, json!({"key": "API_KEY", "value": "line 1\nline 2", "kind": "secret"}));
+    assert_eq!(
+        stored,
+        json!({"key": "API_KEY", "value": "line 1\nline 2", "kind": "secret"})
+    );
     assert_eq!(run(&fake.url, home.path(), &["env", "set", "A"]).await.code, 2);
 }
 
@@ -99,7 +115,11 @@ async fn a_secret_is_read_from_standard_input() {
 async fn login_keeps_the_token_for_its_owner_and_its_server_alone() {
     let (fake, home) = (Fake::start().await, tempfile::tempdir().unwrap());
     let mut login = command(&fake.url, home.path(), &["login"]);
-    let mut child = login.stdin(Stdio::piped()).env_remove("CLICK_DEPLOY_TOKEN").spawn().unwrap();
+    let mut child = login
+        .stdin(Stdio::piped())
+        .env_remove("CLICK_DEPLOY_TOKEN")
+        .spawn()
+        .unwrap();
     let mut input: std::process::ChildStdin = child.stdin.take().unwrap().into_owned_fd().unwrap().into();
     writeln!(input, "{TOKEN}").unwrap();
     drop(input);
@@ -111,7 +131,12 @@ async fn login_keeps_the_token_for_its_owner_and_its_server_alone() {
     assert_eq!(ended(again.spawn().unwrap()).await.code, 0);
     let other = Fake::start().await;
     let mut other = command(&other.url, home.path(), &["projects"]);
-    assert_eq!(ended(other.env_remove("CLICK_DEPLOY_TOKEN").spawn().unwrap()).await.code, 3);
+    assert_eq!(
+        ended(other.env_remove("CLICK_DEPLOY_TOKEN").spawn().unwrap())
+            .await
+            .code,
+        3
+    );
 }
 
 #[tokio::test]
@@ -119,7 +144,10 @@ async fn doctor_names_what_is_not_ready_and_how_to_mend_it() {
     let (fake, home) = (Fake::start().await, tempfile::tempdir().unwrap());
     let ran = run(&fake.url, home.path(), &["doctor"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.out.contains("no socket; start Docker Engine") && ran.out.contains("ci of acme"), "{ran:?}");
+    assert!(
+        ran.out.contains("no socket; start Docker Engine") && ran.out.contains("ci of acme"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test]
@@ -131,7 +159,10 @@ async fn a_plan_needs_no_server() {
     assert!(ran.out.contains("static"), "{ran:?}");
     let ran = run("", home.path(), &["plan", "--dockerfile"]).await;
     assert!(ran.out.lines().any(|text| text.starts_with("FROM ")), "{ran:?}");
-    assert_eq!(run("", home.path(), &["plan", "--json"]).await.json()["method"], "planner");
+    assert_eq!(
+        run("", home.path(), &["plan", "--json"]).await.json()["method"],
+        "planner"
+    );
     fs::write(home.path().join("Dockerfile"), "FROM scratch\n").unwrap();
     assert!(run("", home.path(), &["plan"]).await.err.contains("has a Dockerfile"));
     let empty = tempfile::tempdir().unwrap();
@@ -144,15 +175,42 @@ async fn a_plan_needs_no_server() {
 async fn every_command_has_help_with_an_example() {
     let home = tempfile::tempdir().unwrap();
     let commands = [
-        "up", "deploy", "redeploy", "cancel", "retry", "rollback", "deployments", "status", "logs", "env", "open", "ps",
-        "stop", "start", "restart", "rm", "projects", "plan", "doctor", "login", "completion", "env list", "env set",
-        "env unset", "env import", "env export", "env pending",
+        "up",
+        "deploy",
+        "redeploy",
+        "cancel",
+        "retry",
+        "rollback",
+        "deployments",
+        "status",
+        "logs",
+        "env",
+        "open",
+        "ps",
+        "stop",
+        "start",
+        "restart",
+        "rm",
+        "projects",
+        "plan",
+        "doctor",
+        "login",
+        "completion",
+        "env list",
+        "env set",
+        "env unset",
+        "env import",
+        "env export",
+        "env pending",
     ];
     for name in commands {
         let mut arguments: Vec<&str> = name.split(' ').collect();
         arguments.push("--help");
         let ran = run("", home.path(), &arguments).await;
-        assert!(ran.code == 0 && ran.out.contains("Example") && ran.out.contains("click-deploy "), "{name}: {ran:?}");
+        assert!(
+            ran.code == 0 && ran.out.contains("Example") && ran.out.contains("click-deploy "),
+            "{name}: {ran:?}"
+        );
     }
     for shell in ["bash", "zsh", "fish"] {
         let ran = run("", home.path(), &["completion", shell]).await;

@@ -16,7 +16,11 @@ async fn a_server_that_is_not_there_is_3() {
     drop(listener);
     let ran = run(&url, home.path(), &["status"]).await;
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.err.contains(&url) && ran.err.contains("refused") && ran.err.contains("doctor"), "{}", ran.err);
+    assert!(
+        ran.err.contains(&url) && ran.err.contains("refused") && ran.err.contains("doctor"),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test]
@@ -29,13 +33,27 @@ async fn no_server_no_token_and_a_wrong_token_are_3() {
     assert_eq!(ran.code, 3);
     assert!(ran.err.contains("CLICK_DEPLOY_TOKEN"), "{}", ran.err);
     let mut wrong = command(&fake.url, home.path(), &["status"]);
-    assert_eq!(ended(wrong.env("CLICK_DEPLOY_TOKEN", "wrong").spawn().unwrap()).await.code, 3);
+    assert_eq!(
+        ended(wrong.env("CLICK_DEPLOY_TOKEN", "wrong").spawn().unwrap())
+            .await
+            .code,
+        3
+    );
 }
 
 #[tokio::test]
 async fn each_kind_of_problem_has_its_code() {
     let (fake, home) = (Fake::start().await, tempfile::tempdir().unwrap());
-    for (status, code) in [(400, 2), (403, 3), (404, 4), (409, 5), (412, 5), (422, 2), (500, 1), (503, 3)] {
+    for (status, code) in [
+        (400, 2),
+        (403, 3),
+        (404, 4),
+        (409, 5),
+        (412, 5),
+        (422, 2),
+        (500, 1),
+        (503, 3),
+    ] {
         fake.answer("GET /projects", problem(status, "some-code", "what happened"));
         let ran = run(&fake.url, home.path(), &["projects"]).await;
         assert_eq!(ran.code, code, "{status}: {ran:?}");

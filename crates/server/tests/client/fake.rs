@@ -62,7 +62,10 @@ pub(crate) struct World {
 impl World {
     fn random(&mut self, below: u64) -> u64 {
         // Knuth's MMIX generator: repeatable, and good enough to cut connections.
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 33) % below
     }
 
@@ -91,7 +94,10 @@ pub(crate) fn line(sequence: usize, message: &str) -> Value {
 
 /// A problem as the server says it.
 pub(crate) fn problem(status: u16, code: &str, detail: &str) -> (u16, Value) {
-    (status, json!({"type": "about:blank", "status": status, "title": code, "code": code, "detail": detail, "request_id": "req_1"}))
+    (
+        status,
+        json!({"type": "about:blank", "status": status, "title": code, "code": code, "detail": detail, "request_id": "req_1"}),
+    )
 }
 
 impl Fake {
@@ -123,7 +129,13 @@ impl Fake {
 
     /// How often something was asked.
     pub(crate) fn asked(&self, what: &str) -> usize {
-        self.world.lock().unwrap().asked.iter().filter(|one| one.starts_with(what)).count()
+        self.world
+            .lock()
+            .unwrap()
+            .asked
+            .iter()
+            .filter(|one| one.starts_with(what))
+            .count()
     }
 
     /// Has a project and a service with deployments of these statuses, oldest first; the last live one is current.
@@ -178,7 +190,10 @@ fn page(items: Vec<Value>) -> Response {
 
 fn router(world: Shared) -> Router {
     let v1 = Router::new()
-        .route("/auth/me", get(|| async { Json(json!({"organization_id": id("org", 1), "organization": "acme", "token": "ci"})) }))
+        .route(
+            "/auth/me",
+            get(|| async { Json(json!({"organization_id": id("org", 1), "organization": "acme", "token": "ci"})) }),
+        )
         .route("/projects", get(list_projects).post(create_project))
         .route("/projects/{id}/services", get(list_services).post(create_service))
         .route("/services/{id}", get(one_service).patch(change_service))
@@ -189,7 +204,10 @@ fn router(world: Shared) -> Router {
         .route("/services/{id}/env/bulk", post(variables))
         .route("/services/{id}/{verb}", post(job))
         .route("/services/{id}/logs", get(logs))
-        .route("/jobs/{id}", get(|Path(id): Path<String>| async move { Json(a_job(&id, "done")) }))
+        .route(
+            "/jobs/{id}",
+            get(|Path(id): Path<String>| async move { Json(a_job(&id, "done")) }),
+        )
         .route("/deployments/{id}", get(one_deployment))
         .route("/deployments/{id}/cancel", post(cancel))
         .route("/deployments/{id}/logs", get(logs))
@@ -205,7 +223,11 @@ async fn ready() -> Response {
     let dependencies = json!([
         {"name": "database", "ready": true, "detail": "SQLite 3"},
         {"name": "engine", "ready": false, "detail": "no socket; start Docker Engine"}]);
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "dependencies": dependencies}))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({"ready": false, "dependencies": dependencies})),
+    )
+        .into_response()
 }
 
 /// Looks at the token, notes what is asked, and gives canned answers.
@@ -214,14 +236,19 @@ async fn gate(State(world): State<Shared>, headers: HeaderMap, request: Request,
     let what = format!("{} {path}", request.method());
     let canned = {
         let mut world = world.lock().unwrap();
-        let version = headers.get("if-match").map(|value| format!(" {}", value.to_str().unwrap())).unwrap_or_default();
+        let version = headers
+            .get("if-match")
+            .map(|value| format!(" {}", value.to_str().unwrap()))
+            .unwrap_or_default();
         world.asked.push(format!("{what}{version}"));
         match world.canned.get_mut(&what) {
             Some(answers) if !answers.is_empty() => Some(answers.remove(0)),
             _ => None,
         }
     };
-    let authorized = headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}"));
+    let authorized = headers
+        .get("authorization")
+        .is_some_and(|value| value == &format!("Bearer {TOKEN}"));
     let (status, body) = match canned {
         Some(answer) => answer,
         None if authorized => return next.run(request).await,
@@ -257,7 +284,11 @@ fn missing() -> Response {
 
 async fn one_service(State(world): State<Shared>, Path(id): Path<String>) -> Response {
     let world = world.lock().unwrap();
-    world.services.iter().find(|one| one["id"] == id.as_str()).map_or_else(missing, |one| Json(one.clone()).into_response())
+    world
+        .services
+        .iter()
+        .find(|one| one["id"] == id.as_str())
+        .map_or_else(missing, |one| Json(one.clone()).into_response())
 }
 
 async fn change_service(State(world): State<Shared>, Path(id): Path<String>, Json(ask): Json<Value>) -> Response {
@@ -296,7 +327,9 @@ async fn list_deployments(State(world): State<Shared>, Query(query): Query<HashM
 async fn variables(State(world): State<Shared>, Json(ask): Json<Value>) -> Response {
     let mut world = world.lock().unwrap();
     for one in ask["set"].as_array().unwrap() {
-        world.variables.insert(one["key"].as_str().unwrap().to_owned(), one.clone());
+        world
+            .variables
+            .insert(one["key"].as_str().unwrap().to_owned(), one.clone());
     }
     page(world.variables.values().cloned().collect())
 }
@@ -404,7 +437,9 @@ async fn speak(world: Shared, mut socket: WebSocket, mut after: usize, mode: Str
             return;
         }
         if let Some(status) = over {
-            let _ = socket.send(Message::text(json!({"kind": "end", "status": status}).to_string())).await;
+            let _ = socket
+                .send(Message::text(json!({"kind": "end", "status": status}).to_string()))
+                .await;
             let _ = socket.send(Message::Close(None)).await;
             // The other end reads first, and closes.
             let _ = tokio::time::timeout(Duration::from_secs(1), socket.recv()).await;

@@ -9,15 +9,25 @@ async fn follow(streams: Streams, lines: usize, seed: usize) -> (Fake, Vec<i64>)
     let fake = Fake::start().await;
     fake.deployed(&["queued"]);
     fake.set(|world| {
-        world.lines = (1..=lines).map(|n| line(n, &format!("line {n} of run {seed}"))).collect();
+        world.lines = (1..=lines)
+            .map(|n| line(n, &format!("line {n} of run {seed}")))
+            .collect();
         world.streams = streams;
         world.growing = true;
     });
     let home = tempfile::tempdir().unwrap();
-    let ran = run(&fake.url, home.path(), &["logs", "--deployment", &id("dep", 1), "-f", "--json"]).await;
+    let ran = run(
+        &fake.url,
+        home.path(),
+        &["logs", "--deployment", &id("dep", 1), "-f", "--json"],
+    )
+    .await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    let sequences =
-        ran.out.lines().map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap()["sequence"].as_i64().unwrap());
+    let sequences = ran.out.lines().map(|text| {
+        serde_json::from_str::<serde_json::Value>(text).unwrap()["sequence"]
+            .as_i64()
+            .unwrap()
+    });
     let sequences = sequences.collect();
     (fake, sequences)
 }

@@ -4,11 +4,10 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use bollard::{
-    errors::Error,
     models::{ContainerInspectResponse, ContainerUpdateBody},
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        StopContainerOptionsBuilder,
     },
 };
 use domain::ports::{
@@ -27,7 +26,7 @@ use super::{
 
 /// How often, and how far apart, something is tried that another removal is in the way of.
 const TRIES: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// How many containers are asked about at once.
 const ASKED_AT_ONCE: usize = 8;
@@ -59,7 +58,7 @@ impl DockerEngine {
         }
     }
 
-    fn docker(&self) -> Result<&bollard::Docker, InfrastructureError> {
+    pub(super) fn docker(&self) -> Result<&bollard::Docker, InfrastructureError> {
         self.client.docker().map_err(|error| explain(error, "engine"))
     }
 
@@ -236,49 +235,6 @@ impl DockerEngine {
             });
         }
         self.find(&instance.id).await?.ok_or_else(|| missing(name))
-    }
-
-    pub(super) async fn wait_for_end(&self, name: &str) -> Result<Option<InstanceExit>, InfrastructureError> {
-        let instance = loop {
-            let Some(instance) = self.find(name).await? else {
-                return Ok(None);
-            };
-            match instance.status {
-                InstanceStatus::Exited => return Ok(instance.exit),
-                InstanceStatus::Running => break instance,
-                // Somebody is about to start it.
-                InstanceStatus::Created => tokio::time::sleep(BETWEEN_TRIES).await,
-            }
-        };
-        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
-        let docker = self.docker()?;
-        let mut answers = std::pin::pin!(docker.wait_container(&instance.id, Some(options)));
-        let code = match answers.next().await {
-            Some(Ok(answer)) => answer.status_code,
-            Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
-            Some(Err(error)) if is_missing(&error) => return Ok(None),
-            Some(Err(error)) => return Err(explain(error, name)),
-            None => {
-                return Err(InfrastructureError::Unreachable(
-                    "the engine went away during the wait".into(),
-                ));
-            }
-        };
-        let Some(found) = self.inspect(&instance.id).await? else {
-            return Ok(None);
-        };
-        let Some(state) = &found.state else { return Ok(None) };
-        let mut exit = state::exit_of(state);
-        if state.running == Some(true) {
-            // The engine was quick to start it again: what it says now is about the new run.
-            exit.code = code;
-            exit.error = None;
-            let finished = state.finished_at.as_deref().and_then(super::time::milliseconds);
-            if let (Some(started), Some(finished)) = (instance.started_at_ms, finished) {
-                exit.ran_ms = (finished - started).max(0);
-            }
-        }
-        Ok(Some(exit))
     }
 
     pub(super) async fn stop_container(&self, name: &str, grace_seconds: u32) -> Result<(), InfrastructureError> {

@@ -27,6 +27,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After so many refusals in a row the engine means it.
 const REFUSALS: u32 = 5;
 
+/// An instance that writes so much within this time changes its files faster than the engine shows it to a follower:
+/// a follower that is behind misses whole files, and gets others twice. Reading what is there at once has no such
+/// fault, so this is done until the reader is not behind any more.
+const MUCH_BYTES: usize = 4 * 1024 * 1024;
+const SHORT_TIME: Duration = Duration::from_secs(8);
+
+/// How the engine is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// For what is there and for what comes.
+    Follow,
+    /// For what is there.
+    CatchUp,
+}
+
+/// What is to be done after a reading.
+enum Next {
+    Read(Reading),
+    /// Everything is read, and nothing comes any more.
+    Nothing,
+}
+
 /// Hands lines on in batches, and remembers how far.
 struct Batches<'a> {
     sink: &'a dyn OutputSink,
@@ -79,16 +101,20 @@ impl DockerEngine {
         let mut id: Option<String> = None;
         let mut pause = SHORTEST_PAUSE;
         let mut refusals = 0;
+        let mut reading = Reading::Follow;
         loop {
             let before = batches.cursor;
             let target = id.clone().unwrap_or_else(|| name.to_owned());
-            let step = self.follow_once(&target, &mut id, &mut batches).await;
+            let step = self.read_once(&target, &mut id, &mut batches, reading).await;
             if batches.cursor != before {
                 (pause, refusals) = (SHORTEST_PAUSE, 0);
             }
             match step {
-                Ok(true) => return Ok(()),
-                Ok(false) => continue,
+                Ok(Next::Nothing) => return Ok(()),
+                Ok(Next::Read(next)) => {
+                    reading = next;
+                    continue;
+                }
                 Err(InfrastructureError::Missing(_)) => return Ok(()),
                 Err(sink @ InfrastructureError::Sink(_)) => return Err(sink),
                 Err(InfrastructureError::Unreachable(_)) => {}
@@ -104,23 +130,25 @@ impl DockerEngine {
         }
     }
 
-    /// Reads until the stream ends; true when the container had ended before, so that everything is read. A stream
-    /// that ends together with its container may lack its last lines, so there is always one more reading.
-    async fn follow_once(
+    /// Reads until the stream ends, or becomes doubtful. A stream that ends together with its container may lack its
+    /// last lines, so everything is read when one more reading, begun after the end, ends by itself.
+    async fn read_once(
         &self,
         name: &str,
         id: &mut Option<String>,
         batches: &mut Batches<'_>,
-    ) -> Result<bool, InfrastructureError> {
+        reading: Reading,
+    ) -> Result<Next, InfrastructureError> {
         let instance = self.find(name).await?;
         let instance = instance.ok_or_else(|| InfrastructureError::Missing(name.to_owned()))?;
         if instance.status == InstanceStatus::Created {
             sleep(SHORTEST_PAUSE).await;
-            return Ok(false);
+            return Ok(Next::Read(reading));
         }
         let has_ended = instance.status == InstanceStatus::Exited;
+        let is_following = !has_ended && reading == Reading::Follow;
         let options = LogsOptionsBuilder::new()
-            .follow(!has_ended)
+            .follow(is_following)
             .stdout(true)
             .stderr(true)
             .timestamps(true)
@@ -131,6 +159,7 @@ impl DockerEngine {
         let mut records = pin!(docker.logs(&instance.id, Some(options)));
         // From now on this very container, whatever is made under its name.
         *id = Some(instance.id.clone());
+        let (mut bytes_read, mut since) = (0, Instant::now());
         loop {
             let record = match batches.due {
                 None => records.next().await,
@@ -150,8 +179,20 @@ impl DockerEngine {
                         | LogOutput::StdIn { message }
                         | LogOutput::Console { message } => (LogLevel::Info, message),
                     };
-                    if let Some(line) = reader.record(level, bytes) {
-                        batches.add(line).await?;
+                    let line = reader.record(level, bytes);
+                    if is_following && reader.is_suspicious() {
+                        batches.hand_on().await?;
+                        return Ok(Next::Read(Reading::CatchUp));
+                    }
+                    let Some(line) = line else { continue };
+                    bytes_read += bytes.len();
+                    batches.add(line).await?;
+                    if is_following && bytes_read >= MUCH_BYTES {
+                        if since.elapsed() < SHORT_TIME {
+                            batches.hand_on().await?;
+                            return Ok(Next::Read(Reading::CatchUp));
+                        }
+                        (bytes_read, since) = (0, Instant::now());
                     }
                 }
                 Some(Err(error)) => {
@@ -170,6 +211,10 @@ impl DockerEngine {
             }
         }
         batches.hand_on().await?;
-        Ok(has_ended)
+        Ok(match (has_ended, bytes_read >= MUCH_BYTES) {
+            (true, _) => Next::Nothing,
+            (false, true) => Next::Read(Reading::CatchUp),
+            (false, false) => Next::Read(Reading::Follow),
+        })
     }
 }

@@ -1,8 +1,10 @@
 //! Instances on a Docker Engine of API 1.40 or newer: each a container, each project a network.
 //!
 //! Nothing is known here that the engine does not know: every call asks it, so its restart, or somebody's hand on a
-//! container, needs no repair. Output is kept by the engine in three files of 10 MB for each container; whoever follows
-//! it must not fall behind by more than that.
+//! container, needs no repair.
+//!
+//! Output is kept by the engine in three files of 10 MB for each container, the oldest of which is thrown away for a
+//! new one. Whoever follows it loses nothing as long as they are not behind by more than two of the files.
 
 pub(crate) mod client;
 mod container;
@@ -15,6 +17,7 @@ mod spec;
 mod state;
 mod subnet;
 mod time;
+mod wait;
 
 use std::{
     collections::BTreeMap,

@@ -32,6 +32,10 @@ pub(super) struct OutputReader {
     lines_at_highest: u32,
     /// The time of the newest record; where it has none, that of the one before.
     latest_ns: i64,
+    /// The same for each of the two streams.
+    latest_of_output_ns: i64,
+    latest_of_error_ns: i64,
+    is_suspicious: bool,
     unfinished_output: Vec<u8>,
     unfinished_error: Vec<u8>,
 }
@@ -44,6 +48,9 @@ impl OutputReader {
             highest_ns: 0,
             lines_at_highest: 0,
             latest_ns: 0,
+            latest_of_output_ns: 0,
+            latest_of_error_ns: 0,
+            is_suspicious: false,
             unfinished_output: Vec::new(),
             unfinished_error: Vec::new(),
         }
@@ -59,6 +66,12 @@ impl OutputReader {
     pub(super) fn record(&mut self, level: LogLevel, record: &[u8]) -> Option<Numbered> {
         let (at_ns, part) = split_time(record);
         self.latest_ns = at_ns.unwrap_or(self.latest_ns);
+        let latest_of_stream_ns = match level {
+            LogLevel::Error => &mut self.latest_of_error_ns,
+            _ => &mut self.latest_of_output_ns,
+        };
+        let went_back = self.latest_ns < *latest_of_stream_ns;
+        *latest_of_stream_ns = self.latest_ns;
         let unfinished = self.unfinished(level);
         match part.strip_suffix(b"\n") {
             None => {
@@ -68,9 +81,17 @@ impl OutputReader {
             Some(end) => {
                 let mut line = std::mem::take(unfinished);
                 keep(&mut line, end);
-                self.number(level, &line)
+                let numbered = self.number(level, &line);
+                self.is_suspicious |= went_back && numbered.is_some();
+                numbered
             }
         }
+    }
+
+    /// Whether a line that was not read before is older than one before it in the same stream. Either a clock was set
+    /// back, or the engine, which reads its files anew after it changed them, sends a file twice to its followers.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.is_suspicious
     }
 
     /// The parts of lines whose end never came: for when the instance has ended.
@@ -254,6 +275,30 @@ mod tests {
         let (line, cursor) = reader.record(LogLevel::Info, &stamped(at, "second\n")).unwrap();
         assert_eq!((line.text.as_str(), line.level), ("first second", LogLevel::Info));
         assert_eq!((cursor.at_ns, cursor.lines_at_that_time), (at, 2));
+    }
+
+    #[test]
+    fn a_stream_that_goes_back_is_suspicious_until_it_was_read() {
+        let start = START_SECONDS * 1_000_000_000;
+        let read = |from: OutputCursor| {
+            let mut reader = OutputReader::new(from);
+            let mut cursor = from;
+            for (level, at_ns) in [
+                (LogLevel::Info, 5),
+                (LogLevel::Error, 4),
+                (LogLevel::Error, 6),
+                (LogLevel::Info, 3),
+            ] {
+                let was_suspicious = reader.is_suspicious();
+                let numbered = reader.record(level, &stamped(start + at_ns, "x\n"));
+                cursor = numbered.map_or(cursor, |(_, cursor)| cursor);
+                assert!(!was_suspicious);
+            }
+            (reader.is_suspicious(), cursor)
+        };
+        let (is_suspicious, cursor) = read(OutputCursor::default());
+        assert!(is_suspicious);
+        assert_eq!(read(cursor), (false, cursor));
     }
 
     #[test]

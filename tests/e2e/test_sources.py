@@ -1,0 +1,139 @@
+"""Where applications come from: Git, uploads, images; and what is kept about how each was deployed."""
+
+import json
+
+from bed import sources
+from bed.counterparts import docker
+from bed.sources import app_files
+
+
+def test_a_commit_becomes_a_page_and_everything_that_it_took_is_recorded(platform, api, project, repository):
+    commit = repository.commit(app_files("one"), "The first version")
+    service = api.service(project, "from-git", {"kind": "git", "url": repository.url, "branch": "main"}, drain_timeout_seconds=1)
+    deployment = api.up(service["id"])
+
+    assert platform.page(deployment["url"]) == "one"
+    assert deployment["commit"] == commit
+    assert deployment["commit_message"] == "The first version"
+    assert "Ada Tester" in deployment["commit_author"]
+    assert deployment["current"] and deployment["number"] == 1 and deployment["trigger"] == "manual"
+    phases = {phase["phase"]: phase for phase in deployment["phases"]}
+    assert {"provision", "build", "release", "check"} <= set(phases)
+    for name in ("provision", "build", "release", "check"):
+        assert phases[name]["status"] == "done" and phases[name]["seconds"] >= 0 and phases[name]["deadline_seconds"] > 0
+    steps = deployment["steps"]
+    assert any("COPY" in step["name"] for step in steps), steps
+    assert all(step["seconds"] is not None and step.get("error") is None for step in steps), steps
+    assert deployment["plan"], "what was detected is kept"
+    assert "Dockerfile" in json.dumps(deployment["plan"])
+    assert deployment["image"]["digest"].startswith("sha256:")
+    assert platform.files() == []
+
+    # The same commit again: every step that matters comes from the cache.
+    again = api.up(service["id"])
+    assert again["commit"] == commit and again["number"] == 2
+    assert any(step["cached"] for step in again["steps"] if "COPY" in step["name"]), again["steps"]
+    assert platform.page(again["url"]) == "one"
+
+
+def test_the_newest_commit_the_exact_one_and_another_branch_are_deployed_as_asked(platform, api, project, repository):
+    first = repository.commit(app_files("first"))
+    second = repository.commit(app_files("second"))
+    side = repository.commit(app_files("side"), branch="feature/side-1")
+    service = api.service(project, "versions", {"kind": "git", "url": repository.url}, drain_timeout_seconds=1)
+
+    assert api.up(service["id"])["commit"] == second
+    assert platform.page(service["url"]) == "second"
+    assert api.up(service["id"], commit=first)["commit"] == first
+    assert platform.page(service["url"]) == "first"
+    api.change(service["id"], source={"kind": "git", "url": repository.url, "branch": "feature/side-1"})
+    assert api.up(service["id"])["commit"] == side
+    assert platform.page(service["url"]) == "side"
+
+
+def test_an_application_below_the_top_of_a_repository_with_a_submodule_is_found(platform, api, project, repository, make_repository):
+    shared = make_repository()
+    shared.commit({"words.txt": "from the submodule"})
+    files = {f"apps/web/{name}": text for name, text in app_files("root").items()}
+    repository.commit({**files, "Dockerfile": "FROM nothing-of-this-is-used\n"})
+    repository.add_submodule(shared, "apps/web/shared")
+    dockerfile = sources.DOCKERFILE.replace("app.py version", "app.py shared/words.txt") + "RUN mv /app/words.txt /app/version\n"
+    files["apps/web/Dockerfile"] = dockerfile
+    for name, text in files.items():
+        (repository.work / name).write_text(text)
+    sources.git(repository.work, "commit", "--quiet", "--all", "-m", "words")
+    sources.git(repository.work, "push", "--quiet", str(repository.bare), "main")
+    source = {"kind": "git", "url": repository.url, "root_directory": "apps/web"}
+    service = api.service(project, "below", source, drain_timeout_seconds=1)
+    api.up(service["id"])
+    assert platform.page(service["url"]) == "from the submodule"
+
+
+def test_an_uploaded_archive_becomes_a_page(platform, api, project):
+    service = api.service(project, "uploaded", {"kind": "upload"}, drain_timeout_seconds=1)
+    first = api.live(api.upload(service["id"], sources.tar_gz(app_files("as tar.gz"))))
+    assert first["trigger"] == "upload" and first["commit"] is None
+    assert platform.page(service["url"]) == "as tar.gz"
+    api.live(api.upload(service["id"], sources.zipped(app_files("as zip"))))
+    assert platform.page(service["url"]) == "as zip"
+    assert platform.files() == []
+    answer = api.request("POST", f"/services/{service['id']}/deploy", json={})
+    assert answer.status_code == 409 and answer.json()["code"] == "needs-upload"
+
+
+def test_a_node_application_needs_no_configuration(platform, api, project):
+    server = "require('http').createServer((q, a) => a.end('from node')).listen(process.env.PORT)"
+    package = {"name": "little", "version": "1.0.0", "scripts": {"start": "node server.js"}}
+    files = {"package.json": json.dumps(package), "server.js": server}
+    service = api.service(project, "zero-configuration", {"kind": "upload"}, drain_timeout_seconds=1)
+    deployment = api.live(api.upload(service["id"], sources.tar_gz(files)))
+    assert platform.page(service["url"]) == "from node"
+    assert "node" in json.dumps(deployment["plan"]).lower()
+
+
+def test_a_static_site_needs_no_configuration(platform, api, project):
+    service = api.service(project, "static-site", {"kind": "upload"}, drain_timeout_seconds=1)
+    api.live(api.upload(service["id"], sources.tar_gz({"index.html": "<h1>static</h1>"})))
+    assert platform.page(service["url"]) == "<h1>static</h1>"
+
+
+def test_dockerfile_path_target_and_arguments_are_taken(platform, api, project):
+    dockerfile = (
+        f"FROM {sources.BASE_IMAGE} AS chosen\nARG WORDS\nCOPY app.py /app/\nRUN printf '%s' \"$WORDS\" > /app/version\n"
+        'CMD ["python3", "/app/app.py"]\n\nFROM chosen AS last\nRUN false\n'
+    )
+    files = {"app.py": sources.APP, "docker/Dockerfile.prod": dockerfile}
+    build = {"dockerfile_path": "docker/Dockerfile.prod", "target": "chosen", "arguments": {"WORDS": "two $words; 'quoted'"}}
+    service = api.service(project, "with-arguments", {"kind": "upload"}, build=build, drain_timeout_seconds=1)
+    api.live(api.upload(service["id"], sources.tar_gz(files)))
+    assert platform.page(service["url"]) == "two $words; 'quoted'"
+
+
+def test_an_image_runs_without_a_build_within_its_limits(platform, api, project, serving):
+    service = serving("limited", replicas=3, instance_size="small")
+    deployment = api.deployment(service["current_deployment_id"])
+    assert deployment["steps"] == []
+    who = {platform.page(service["url"], "/who") for _ in range(30)}
+    assert len(who) == 3, f"all three replicas answer: {who}"
+    instances = api.get(f"/services/{service['id']}/instances")["items"]
+    assert sorted(one["replica"] for one in instances) == [1, 2, 3]
+    assert all(one["status"] == "running" and one["address"] for one in instances)
+
+    containers = platform.containers(resource=service["id"])
+    assert len(containers) == 3
+    mtu = int(json.loads(docker("network", "inspect", "bridge"))[0]["Options"].get("com.docker.network.driver.mtu", 1500))
+    for container in containers:
+        labels, limits = container["Config"]["Labels"], container["HostConfig"]
+        assert labels["click-deploy.org/installation"] == platform.installation
+        assert labels["click-deploy.org/project"] == project
+        assert labels["click-deploy.org/deployment"] == deployment["id"]
+        assert "no-new-privileges" in limits["SecurityOpt"]
+        assert limits["CapDrop"] == ["ALL"] and not {"SYS_ADMIN", "NET_RAW", "SYS_PTRACE"} & set(limits["CapAdd"])
+        assert limits["Memory"] == limits["MemorySwap"] == 512 * 1024 * 1024
+        assert limits["NanoCpus"] == 1_000_000_000 and limits["PidsLimit"] == 1024
+        assert not limits["Privileged"] and not limits["Binds"] and limits["PidMode"] == "" and limits["IpcMode"] != "host"
+        [network] = container["NetworkSettings"]["Networks"]
+        found = json.loads(docker("network", "inspect", network))[0]
+        assert found["Labels"]["click-deploy.org/project"] == project
+        assert int(found["Options"]["com.docker.network.driver.mtu"]) <= mtu
+    assert len(platform.networks(project=project)) == 1
