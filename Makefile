@@ -1,6 +1,6 @@
 # Few verbs, each the same as in CI. The work is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down clean-demo dev test check bench-deploy
+.PHONY: help demo down clean-demo dev test check openapi bench-deploy
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,6 +22,9 @@ test: ## set up what the tests need and run them all
 
 check: ## format, lints, scripts
 	@scripts/check
+
+openapi: ## write docs/openapi.json from the handlers
+	@UPDATE_OPENAPI=1 cargo test --quiet -p api --test openapi
 
 bench-deploy: ## seconds of a deployment beside the bare tools in sequence
 	@scripts/bench-deploy

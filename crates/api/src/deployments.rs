@@ -48,14 +48,24 @@ pub(crate) async fn roll_back(
     accepted(api.engine.roll_back(caller.organization, service, to).await?)
 }
 
+/// How an upload is deployed.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadParameters {
+    /// Build everything anew.
+    #[serde(default)]
+    no_cache: bool,
+}
+
 /// Uploads an archive (tar, tar.gz or zip) and deploys it.
 #[utoipa::path(post, path = "/v1/click-deploy/services/{id}/source", operation_id = "upload_source", tag = "deployments",
-    params(("id" = String, Path)), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    params(("id" = String, Path), ("no_cache" = Option<bool>, Query)), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 202, body = Deployment), (status = "4XX", body = Problem)))]
 pub(crate) async fn upload(
     State(api): State<Api>,
     caller: Caller,
     In(service): In<ServiceId>,
+    Parameters(query): Parameters<UploadParameters>,
     body: Bytes,
 ) -> Answer<(StatusCode, Json<Deployment>)> {
     // Nothing is written for whoever may not deploy.
@@ -70,7 +80,7 @@ pub(crate) async fn upload(
             return Err(failure);
         }
     };
-    accepted(api.engine.deploy_upload(caller.organization, service, upload, received).await?)
+    accepted(api.engine.deploy_upload(caller.organization, service, upload, received, query.no_cache).await?)
 }
 
 async fn receive(body: Bytes, path: &std::path::Path, limit: u64) -> Answer<u64> {

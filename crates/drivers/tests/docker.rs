@@ -5,6 +5,7 @@ mod docker_common;
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -23,18 +24,26 @@ use domain::{
     },
 };
 use drivers::infrastructure::docker::DockerEngine;
+use futures_util::FutureExt;
 
 #[tokio::test]
 async fn docker_keeps_the_infrastructure_contract() {
     let Some(bed) = Bed::new().await else { return };
-    keeps_the_infrastructure_contract(&infrastructure::Bed {
+    let tried = infrastructure::Bed {
         infrastructure: &bed.engine,
         image: bed.shell.clone(),
         listen: |port| format!("exec httpd -f -p {port}"),
         listen_on_loopback: |port| format!("exec httpd -f -p 127.0.0.1:{port}"),
         sees_ports: bed.host.starts_with("unix:"),
-    })
-    .await;
+    };
+    // Whatever comes of it, nothing is left on the engine.
+    let kept = AssertUnwindSafe(keeps_the_infrastructure_contract(&tried))
+        .catch_unwind()
+        .await;
+    bed.clear().await;
+    if let Err(broken) = kept {
+        std::panic::resume_unwind(broken);
+    }
 }
 
 #[tokio::test]
@@ -127,9 +136,9 @@ async fn what_belongs_to_another_installation_is_not_there() {
 async fn an_image_that_cannot_run_ends_with_its_reason() {
     let Some(bed) = Bed::new().await else { return };
     let network = bed.network().await;
-    let name = format!("{}:1", unique("test"));
+    let names = [(); 3].map(|()| format!("{}:1", unique("test")));
 
-    let nothing = bed.make_image(&name, &[]).await;
+    let nothing = bed.make_image(&names[0], &[]).await;
     let mut spec = bed.spec(&network, "");
     (spec.image, spec.command) = (nothing, None);
     let instance = bed.engine.start(&spec).await.expect("an instance that ended");
@@ -138,9 +147,8 @@ async fn an_image_that_cannot_run_ends_with_its_reason() {
         exit.error
             .is_some_and(|words| words.to_lowercase().contains("no command"))
     );
-    bed.untag(&name).await;
 
-    let absent = bed.make_image(&name, &["ENTRYPOINT [\"/no/such/program\"]"]).await;
+    let absent = bed.make_image(&names[1], &["ENTRYPOINT [\"/no/such/program\"]"]).await;
     let mut spec = bed.spec(&network, "");
     (spec.image, spec.command) = (absent, None);
     bed.engine.start(&spec).await.expect("an instance");
@@ -154,14 +162,16 @@ async fn an_image_that_cannot_run_ends_with_its_reason() {
     let told = taken.texts().concat() + &exit.error.unwrap_or_default();
     assert!(told.contains("/no/such/program"), "{told}");
 
-    let stranger = bed.make_image(&name, &["USER nobody-here", "CMD [\"/x\"]"]).await;
+    let stranger = bed.make_image(&names[2], &["USER nobody-here", "CMD [\"/x\"]"]).await;
     let mut spec = bed.spec(&network, "");
     (spec.image, spec.command) = (stranger, None);
     let instance = bed.engine.start(&spec).await.expect("an instance that ended");
     let exit = instance.exit.expect("an end");
     assert!(exit.error.is_some_and(|words| words.contains("nobody-here")));
     bed.clear().await;
-    bed.untag(&name).await;
+    for name in names {
+        bed.untag(&name).await;
+    }
 }
 
 #[tokio::test]

@@ -266,3 +266,25 @@ async fn an_engine_that_shuts_down_can_be_tried_again() {
     let found = engine.engine.instance("a").await;
     assert!(matches!(found, Err(InfrastructureError::Unreachable(_))), "{found:?}");
 }
+
+#[tokio::test]
+async fn the_end_of_a_run_is_told_although_the_next_one_has_begun() {
+    let engine = Refusing::new(|question, _, _| match question {
+        "GET /containers/a/json" | "GET /containers/c1/json" => {
+            let mut found = container("running", "");
+            found["State"]["FinishedAt"] = json!("2024-01-01T00:00:02Z");
+            (200, found)
+        }
+        "POST /containers/c1/wait" => (200, json!({"StatusCode": 0})),
+        "GET /events" => {
+            let actor = json!({"ID": "c1", "Attributes": {"exitCode": "5"}});
+            (
+                200,
+                json!({"Type": "container", "Action": "die", "Actor": actor, "timeNano": 1_704_067_202_000_000_000_i64}),
+            )
+        }
+        _ => (404, json!({"message": "no"})),
+    });
+    let exit = engine.engine.wait("a").await.expect("an end").expect("its story");
+    assert_eq!((exit.code, exit.ran_ms), (5, 2000));
+}

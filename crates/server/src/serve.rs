@@ -12,10 +12,10 @@ use std::{
 use api::Api;
 use domain::ports::{builder::Builder, image::ImageStore, source::SourceLimits};
 use drivers::{
-    build::{BuildKit, BuildLimits},
+    build::{BuildKit, BuildLimits, railpack::Railpack},
     image::{engine::EngineStore, registry::Registry, registry::RegistryAccess},
     infrastructure::docker::DockerEngine,
-    planning::{BaseImageProgram, Planners},
+    planning::{BaseImageProgram, Planners, RailpackPlanner},
     prober::HttpProber,
     proxy::CaddyRouter,
     source::{GitPolicy, GitSources},
@@ -166,6 +166,25 @@ async fn stop_signal() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Railpack, where its program is, and a builder that can build its plans.
+async fn find_railpack(configuration: &Configuration, builder: &dyn Builder) -> Option<RailpackPlanner> {
+    let program = Railpack::find(&std::env::var("PATH").unwrap_or_default())?;
+    if !builder.merges_layers() {
+        tracing::info!("Railpack is on PATH and not used: its plans need a buildkitd of its own (BUILDKIT_HOST)");
+        return None;
+    }
+    match program.version().await {
+        Ok(version) => {
+            tracing::info!("{version} plans what has no Dockerfile");
+            Some(RailpackPlanner { program, scratch: configuration.data_directory.join("scratch") })
+        }
+        Err(error) => {
+            tracing::warn!("Railpack is on PATH and cannot be run: {error}");
+            None
+        }
+    }
+}
+
 async fn world(configuration: &Configuration, store: Store) -> Result<World, Failed> {
     let installation = store.installation_value("name", || domain::ServiceId::mint().short()[..8].to_owned()).await?;
     let mut engine = DockerEngine::new(&configuration.docker_host, &installation)?;
@@ -199,6 +218,7 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
         _ => Arc::new(EngineStore::new(&engine)),
     };
     let scratch = configuration.data_directory.join("scratch");
+    let railpack = find_railpack(configuration, &*builder).await;
     let sources = GitSources::new(GitPolicy {
         allow_file_urls: configuration.allow_file_urls,
         allow_private_addresses: configuration.allow_private_addresses,
@@ -220,7 +240,7 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
             upload_limit_bytes: configuration.upload_limit_mb * 1024 * 1024,
         },
         sources: Arc::new(sources),
-        planner: Arc::new(Planners::new(&configuration.digest_secret)),
+        planner: Arc::new(Planners::new(railpack, &configuration.digest_secret)),
         base_images: Arc::new(BaseImageProgram::new(configuration.base_image_program.clone(), &configuration.docker_host)),
         builder,
         images,

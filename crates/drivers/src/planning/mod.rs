@@ -2,7 +2,7 @@
 
 mod base_images;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::{Path, PathBuf}};
 
 use async_trait::async_trait;
 use domain::{
@@ -16,6 +16,8 @@ use domain::{
 use ring::hmac;
 use serde_json::json;
 
+use crate::build::railpack::{Railpack, RailpackError};
+
 pub use base_images::BaseImageProgram;
 
 /// The largest Dockerfile that is read.
@@ -23,15 +25,29 @@ const DOCKERFILE_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// Chooses the planner, and plans.
 pub struct Planners {
+    railpack: Option<RailpackPlanner>,
     digest_key: hmac::Key,
 }
 
+/// Railpack, and what it works with.
+pub struct RailpackPlanner {
+    /// Its program.
+    pub program: Railpack,
+    /// Where it may write; every plan gets a directory of its own there.
+    pub scratch: PathBuf,
+}
+
+/// The image that turns Railpack's plans into builds: of the very version of the program, or they do not fit.
+fn frontend_image(version: &str) -> String {
+    format!("ghcr.io/railwayapp/railpack-frontend:v{}", version.trim_start_matches('v'))
+}
+
 impl Planners {
-    /// `secret` keys the digests by which a changed
+    /// `railpack` is given only together with a builder that merges layers. `secret` keys the digests by which a changed
     /// variable runs a build again: it must stay the same, or every build runs again.
     #[must_use]
-    pub fn new(secret: &[u8]) -> Self {
-        Self { digest_key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    pub fn new(railpack: Option<RailpackPlanner>, secret: &[u8]) -> Self {
+        Self { railpack, digest_key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 
     fn digest(&self, variables: &BTreeMap<String, SecretText>) -> String {
@@ -73,6 +89,53 @@ impl Planners {
             summary,
             base_images: plan.base_images,
             port: plan.port,
+        })
+    }
+
+    async fn by_railpack(&self, request: &PlanRequest<'_>) -> Result<BuildPlan, PlanError> {
+        let Some(railpack) = &self.railpack else {
+            return Err(PlanError::Unavailable(
+                "Railpack is not to be had here: its program has to be on PATH, and BUILDKIT_HOST has to name a buildkitd. \
+                 Choose the automatic method, or add a Dockerfile"
+                    .to_owned(),
+            ));
+        };
+        let local = |error: std::io::Error| PlanError::Unavailable(format!("Railpack's directory cannot be made: {error}"));
+        std::fs::create_dir_all(&railpack.scratch).map_err(local)?;
+        let scratch = tempfile::Builder::new().prefix("railpack-").tempdir_in(&railpack.scratch).map_err(local)?;
+        let mut variables = request.variables.clone();
+        let choices = [
+            ("RAILPACK_INSTALL_CMD", request.settings.install_command.as_ref().map(|command| command.as_str())),
+            ("RAILPACK_BUILD_CMD", request.settings.build_command.as_ref().map(|command| command.as_str())),
+            ("RAILPACK_START_CMD", request.start_command),
+        ];
+        for (name, value) in choices {
+            if let Some(value) = value {
+                variables.insert(name.to_owned(), SecretText::new(value));
+            }
+        }
+        let planned = railpack.program.prepare(request.directory, &variables, scratch.path()).await.map_err(|error| match error {
+            RailpackError::Unplannable(reasons) => PlanError::Refused(format!("Railpack: {}", reasons.join("; "))),
+            other => PlanError::Unavailable(format!("Railpack: {other}")),
+        })?;
+        let found = &planned.facts;
+        let mut facts = vec![];
+        for (name, package) in &found.resolved_packages {
+            facts.push(json!({"name": format!("{name} version"), "value": package.resolved_version, "because": package.source}));
+        }
+        for (name, value) in &found.metadata {
+            facts.push(json!({"name": name, "value": value, "because": "Railpack"}));
+        }
+        let provider = found.detected_providers.first().cloned().unwrap_or_default();
+        Ok(BuildPlan {
+            recipe: Recipe::Railpack { frontend_image: frontend_image(&found.railpack_version), plan: planned.plan },
+            // Every variable that the plan names has to come as a secret, or the build fails.
+            secrets: variables,
+            summary: vec![format!("planned by Railpack {} as {provider}", found.railpack_version)],
+            facts: json!({"builder": "railpack", "provider": provider, "facts": facts,
+                "warnings": found.notes.iter().map(|note| note.text.clone()).collect::<Vec<_>>()}),
+            base_images: Vec::new(),
+            port: None,
         })
     }
 }
@@ -122,7 +185,7 @@ impl Planner for Planners {
         let build = request.settings;
         match build.method {
             BuildMethod::Planner => return self.by_planner(request),
-            BuildMethod::Railpack => return Err(PlanError::Unavailable("Railpack is not to be had here".to_owned())),
+            BuildMethod::Railpack => return self.by_railpack(request).await,
             BuildMethod::Automatic | BuildMethod::Dockerfile => {}
         }
         if let Some((path, text)) = dockerfile(request.directory, build)? {
@@ -133,6 +196,9 @@ impl Planner for Planners {
             return Err(PlanError::Refused(format!(
                 "there is no Dockerfile at `{path}` in the root directory: add it, or change its path in the settings"
             )));
+        }
+        if self.railpack.is_some() {
+            return self.by_railpack(request).await;
         }
         self.by_planner(request)
     }

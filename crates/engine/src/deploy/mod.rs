@@ -140,6 +140,16 @@ async fn cancelled(world: &World, id: DeploymentId) -> Reason {
     }
 }
 
+/// The phase that a status belongs to.
+fn phase_of(status: DeploymentStatus) -> Phase {
+    match status {
+        DeploymentStatus::Queued | DeploymentStatus::Provisioning => Phase::Provision,
+        DeploymentStatus::Building | DeploymentStatus::Pushing => Phase::Build,
+        DeploymentStatus::Releasing => Phase::Release,
+        _ => Phase::Check,
+    }
+}
+
 async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error> {
     let Deploying { world, service, deployment, claim, progress, .. } = deploying;
     match end {
@@ -155,7 +165,7 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
         }
         End::Undone(reason) => {
             let was_cancelled = reason.code == "cancelled";
-            let phase = Phase::Build;
+            let phase = phase_of(*deploying.status.lock().await);
             if was_cancelled {
                 progress.say(phase, "cancelled; everything that it had made is gone");
             } else {
@@ -171,7 +181,8 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             Ok(Outcome::Finished)
         }
         End::Stuck(reason) => {
-            progress.error(Phase::Build, &format!("could not be taken back yet, and is tried again: {reason}"));
+            let phase = phase_of(*deploying.status.lock().await);
+            progress.error(phase, &format!("could not be taken back yet, and is tried again: {reason}"));
             Ok(Outcome::Again(reason))
         }
         End::Store(error) => Err(error),

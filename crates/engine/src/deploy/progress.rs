@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{
@@ -31,6 +31,25 @@ struct Waiting {
     order: Vec<String>,
 }
 
+/// When a count was shown last.
+struct Counts(Instant);
+
+impl Counts {
+    /// Whether another one may be shown; then it is.
+    fn is_due(&mut self) -> bool {
+        let due = self.0.elapsed() > Duration::from_secs(2);
+        if due {
+            self.0 = Instant::now();
+        }
+        due
+    }
+}
+
+/// Whether a line only says how far something is: `Receiving objects: 40 % (2/5)`.
+fn is_percentage(text: &str) -> bool {
+    text.split_once('%').is_some_and(|(before, _)| before.trim_end().ends_with(|last: char| last.is_ascii_digit()))
+}
+
 /// Takes lines and steps from everywhere, and writes them in order.
 pub(crate) struct Progress {
     world: Arc<World>,
@@ -39,6 +58,7 @@ pub(crate) struct Progress {
     more: Notify,
     over: CancellationToken,
     writing: tokio::sync::Mutex<()>,
+    counts: Mutex<Counts>,
 }
 
 impl Progress {
@@ -51,6 +71,7 @@ impl Progress {
             more: Notify::new(),
             over: CancellationToken::new(),
             writing: tokio::sync::Mutex::new(()),
+            counts: Mutex::new(Counts(Instant::now())),
         });
         let writer = Arc::clone(&progress);
         tokio::spawn(async move {
@@ -130,6 +151,10 @@ impl Progress {
 
 impl SourceObserver for Progress {
     fn line(&self, text: &str) {
+        // Git counts up to a hundred: now and then is enough.
+        if is_percentage(text) && !self.counts.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+            return;
+        }
         self.push(Phase::Build, LogLevel::Info, "fetch", text);
     }
 }

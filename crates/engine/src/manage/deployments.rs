@@ -81,10 +81,18 @@ impl Engine {
     ///
     /// # Errors
     /// When the service is missing, or does not come from uploads.
-    pub async fn deploy_upload(&self, organization: OrganizationId, id: ServiceId, upload: UploadId, size_bytes: u64) -> Result<DeploymentDetail, Error> {
+    pub async fn deploy_upload(
+        &self,
+        organization: OrganizationId,
+        id: ServiceId,
+        upload: UploadId,
+        size_bytes: u64,
+        no_cache: bool,
+    ) -> Result<DeploymentDetail, Error> {
         let service = self.service_for_upload(organization, id).await?;
         let mut new = self.next(&service, Trigger::Upload).await?;
         new.revision = Revision::Upload { upload };
+        new.no_cache = no_cache;
         self.enqueue(&service, new, Some((upload, size_bytes)), false).await
     }
 

@@ -1,0 +1,315 @@
+//! A platform of its own for each test: a store in a temporary directory, a world in memory, and a runner that can be
+//! killed and started again.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use contract::world::FakeWorld;
+use domain::{
+    DeploymentId, JobId, OrganizationId, ServiceId,
+    deployment::DeploymentStatus,
+    names::{HostName, Replicas, Slug},
+    ports::router::{Route, RouteState, Router as _},
+    service::ServiceSettings,
+    source::{GitUrl, Source},
+};
+use engine::{
+    Engine, Notices, Runner, Settings, World,
+    manage::deployments::{DeploymentDetail, DeploymentRequest},
+    state::{deployments::Deployment, jobs::Job, projects::Project, services::Service},
+};
+use store::{Store, seal::Sealer};
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::watched::Watched;
+
+pub const REPOSITORY: &str = "https://example.org/team/app.git";
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+pub struct Bed {
+    pub world: FakeWorld,
+    pub watched: Watched,
+    pub engine: Engine,
+    pub store: Store,
+    pub organization: OrganizationId,
+    pub project: Project,
+    directory: tempfile::TempDir,
+    shared: Arc<World>,
+    runner: Option<JoinHandle<()>>,
+    starts: usize,
+}
+
+async fn open(directory: &tempfile::TempDir) -> Store {
+    let sealer = Sealer::new(KEY).unwrap();
+    Store::open(&directory.path().join("state.db"), sealer).await.unwrap()
+}
+
+fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> Arc<World> {
+    let settings = Settings {
+        installation: "test".to_owned(),
+        data_directory: directory.path().to_owned(),
+        base_domain: HostName::parse("apps.example.com").unwrap(),
+        public_scheme: "http".to_owned(),
+        public_port: None,
+        allow_file_urls: false,
+        source_limits: Default::default(),
+        parallel_builds: 2,
+        build_deadline_seconds: 60,
+        upload_limit_bytes: 1 << 20,
+    };
+    let ports = Arc::new(watched.clone());
+    Arc::new(World {
+        store: store.clone(),
+        build_turns: Semaphore::new(settings.parallel_builds),
+        settings,
+        sources: ports.clone(),
+        planner: ports.clone(),
+        base_images: ports.clone(),
+        builder: ports.clone(),
+        images: ports.clone(),
+        infrastructure: ports.clone(),
+        router: ports.clone(),
+        prober: ports,
+        notices: Notices::default(),
+    })
+}
+
+pub fn slug(name: &str) -> Slug {
+    Slug::parse(name).unwrap()
+}
+
+pub fn git() -> Source {
+    Source::Git {
+        url: GitUrl::parse(REPOSITORY).unwrap(),
+        branch: None,
+        root_directory: domain::names::InsidePath::parse("").unwrap(),
+    }
+}
+
+/// Settings with which nothing waits longer than it must.
+pub fn quick() -> ServiceSettings {
+    ServiceSettings {
+        health_timeout_seconds: 3,
+        drain_timeout_seconds: 0,
+        ..ServiceSettings::default()
+    }
+}
+
+pub fn replicas(number: u16) -> ServiceSettings {
+    ServiceSettings {
+        replicas: Replicas::parse(number).unwrap(),
+        ..quick()
+    }
+}
+
+impl Bed {
+    /// A platform with one project, whose runner works.
+    pub async fn new() -> Self {
+        let mut bed = Self::asleep().await;
+        bed.start_runner();
+        bed
+    }
+
+    /// A platform whose runner was not started yet.
+    pub async fn asleep() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory).await;
+        let organization = store.ensure_organization("default").await.unwrap();
+        let world = FakeWorld::new();
+        world.push(REPOSITORY, "main", &[("index.html", "one")]);
+        let watched = Watched::new(world.clone());
+        let shared = assemble(&directory, &store, &watched);
+        let engine = Engine::new(Arc::clone(&shared));
+        let project = engine.create_project(organization, &slug("shop")).await.unwrap();
+        Self {
+            world,
+            watched,
+            engine,
+            store,
+            organization,
+            project,
+            directory,
+            shared,
+            runner: None,
+            starts: 0,
+        }
+    }
+
+    pub fn start_runner(&mut self) {
+        assert!(self.runner.is_none(), "one runner at a time");
+        self.starts += 1;
+        let runner = Runner::new(Arc::clone(&self.shared), format!("runner-{}", self.starts));
+        self.runner = Some(tokio::spawn(runner.run(CancellationToken::new())));
+    }
+
+    /// Ends the runner's work at whatever await it is, as a killed process would.
+    pub async fn kill(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            runner.abort();
+            let _ = runner.await;
+        }
+    }
+
+    /// The platform is started again after it was killed: everything is opened anew but the world, which went on.
+    pub async fn restart(&mut self) {
+        self.kill().await;
+        self.store = open(&self.directory).await;
+        self.store.release_all_leases().await.unwrap();
+        self.shared = assemble(&self.directory, &self.store, &self.watched);
+        self.engine = Engine::new(Arc::clone(&self.shared));
+        self.start_runner();
+    }
+
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    pub async fn create(&self, name: &str, source: &Source, settings: &ServiceSettings) -> Service {
+        let made = self.engine.create_service(self.organization, self.project.id, &slug(name), source, settings).await;
+        made.unwrap().service
+    }
+
+    pub async fn service(&self, id: ServiceId) -> Service {
+        self.store.service(self.organization, id).await.unwrap()
+    }
+
+    /// Asks for a deployment.
+    pub async fn ask(&self, service: ServiceId) -> DeploymentId {
+        self.ask_for(service, DeploymentRequest::default()).await.deployment.id
+    }
+
+    pub async fn ask_for(&self, service: ServiceId, request: DeploymentRequest) -> DeploymentDetail {
+        self.engine.deploy(self.organization, service, &request).await.unwrap()
+    }
+
+    /// Deploys, and waits until it is over and every job is.
+    pub async fn deploy(&self, service: ServiceId) -> Deployment {
+        let id = self.ask(service).await;
+        self.until_quiet().await;
+        self.deployment(id).await
+    }
+
+    /// A service whose first version is live, and has to be served from now on.
+    pub async fn live(&self, name: &str, settings: &ServiceSettings) -> Service {
+        let service = self.create(name, &git(), settings).await;
+        let deployment = self.deploy(service.id).await;
+        assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.reason);
+        self.watched.must_serve(&service.host);
+        self.service(service.id).await
+    }
+
+    pub async fn deployment(&self, id: DeploymentId) -> Deployment {
+        self.store.deployment(self.organization, id).await.unwrap()
+    }
+
+    pub async fn route(&self, host: &HostName) -> Option<Route> {
+        self.world.get(host).await.unwrap()
+    }
+
+    pub async fn jobs(&self) -> Vec<Job> {
+        self.store.jobs(self.organization, "~", 1000).await.unwrap()
+    }
+
+    pub async fn job(&self, id: JobId) -> Job {
+        self.store.job(self.organization, id).await.unwrap()
+    }
+
+    /// Waits until the deployment is over.
+    pub async fn until_over(&self, id: DeploymentId) -> Deployment {
+        self.until("the deployment is over", async || {
+            let deployment = self.deployment(id).await;
+            deployment.status.is_final().then_some(deployment)
+        })
+        .await
+    }
+
+    pub async fn until_status(&self, id: DeploymentId, status: DeploymentStatus) {
+        let what = format!("the deployment is {}", status.name());
+        self.until(&what, async || (self.deployment(id).await.status == status).then_some(())).await;
+    }
+
+    /// Waits until no job is left.
+    pub async fn until_quiet(&self) {
+        self.until("every job is over", async || {
+            let jobs = self.jobs().await;
+            jobs.iter().all(|job| job.finished_at_ms.is_some()).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until there is an answer; looks every few milliseconds.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let looked = async {
+            loop {
+                if let Some(answer) = look().await {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(90), looked).await {
+            Ok(answer) => answer,
+            Err(_) => panic!("not in time: {what}; jobs: {:#?}; there: {:#?}", self.jobs().await, self.world.alive()),
+        }
+    }
+
+    /// Once every job is over: the service is as its state says, and nothing else is in the world.
+    pub async fn is_tidy(&self, services: &[ServiceId]) {
+        self.until_quiet().await;
+        let mut containers = BTreeSet::new();
+        let mut images = BTreeSet::new();
+        for id in services {
+            let service = self.service(*id).await;
+            let deployments = self.store.deployments(*id, i64::MAX, 1000).await.unwrap();
+            for deployment in &deployments {
+                assert!(deployment.status.is_final(), "{deployment:?}");
+                assert!(deployment.finished_at_ms.is_some(), "it is over and never finished: {deployment:?}");
+                let has_image = deployment.status == DeploymentStatus::Live && !deployment.image_removed;
+                images.extend(deployment.image.as_ref().filter(|_| has_image).map(|image| image.reference.clone()));
+                if deployment.status == DeploymentStatus::Failed {
+                    let reason = deployment.reason.as_ref().expect("a failed deployment says why");
+                    assert!(!reason.message.is_empty() && !reason.code.is_empty());
+                }
+                let phases = self.store.phases(deployment.id).await.unwrap();
+                assert!(phases.iter().all(|phase| phase.status != "running"), "{phases:?}");
+            }
+            let (Some(current), Some(job)) = (service.current, service.current_job) else { continue };
+            if service.wanted != store::services::Wanted::Running {
+                continue;
+            }
+            let current = deployments.iter().find(|deployment| deployment.id == current).unwrap();
+            let names: BTreeSet<String> = (1..=current.made.settings.replicas.get())
+                .map(|replica| format!("cd-{}-{}-{}-{replica}", service.name, id.short(), job.short()))
+                .collect();
+            self.until("the route leads to the current instances", async || {
+                let route = self.route(&service.host).await?;
+                let there: BTreeSet<String> = route.instances.iter().map(|instance| instance.id.clone()).collect();
+                let right = route.state == RouteState::Live && there == names && route.deployment == service.current;
+                right.then_some(())
+            })
+            .await;
+            containers.extend(names);
+        }
+        let alive = self.world.alive();
+        let there = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+        assert_eq!(there(&alive.containers), containers, "containers");
+        assert_eq!(there(&alive.running), containers, "running");
+        assert_eq!(there(&alive.images), images, "images");
+        let network = format!("cd-test-{}", self.project.id.short());
+        assert!(alive.networks.iter().all(|name| *name == network), "{:?}", alive.networks);
+        self.until("no work directory is left", async || {
+            let work = std::fs::read_dir(self.directory().join("work"));
+            work.map_or(true, |mut entries| entries.next().is_none()).then_some(())
+        })
+        .await;
+        assert_eq!(self.watched.violations(), Vec::<String>::new());
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            runner.abort();
+        }
+    }
+}

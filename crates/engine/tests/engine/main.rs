@@ -1,0 +1,16 @@
+//! The engine over a real store and a world in memory: what the use cases promise, and what is left when things break.
+//!
+//! Time is real (the store has a clock of its own), and no test asserts how long something takes.
+
+mod bed;
+mod broken;
+mod killed;
+mod lifecycle;
+mod logs;
+mod queue;
+mod reconciler;
+mod removal;
+mod rollback;
+mod tenancy;
+mod unreachable;
+mod watched;
