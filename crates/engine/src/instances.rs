@@ -29,6 +29,13 @@ pub(crate) const DEFAULT_PORT: u16 = 8080;
 /// How long an application has to open its port before another one that it opened instead is taken.
 const OTHER_PORT_AFTER: Duration = Duration::from_millis(1500);
 
+/// How long an application may listen on its port of the loopback address alone before that is taken for a mistake.
+const ON_LOOPBACK_FOR: Duration = Duration::from_secs(10);
+
+/// How long an application may listen on other ports, and not on the one that the user chose, before that is taken for
+/// a mistake: some open a port for their metrics long before they are ready.
+const ON_OTHERS_FOR: Duration = Duration::from_secs(45);
+
 /// How long one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -203,11 +210,16 @@ async fn wait_until_healthy(
                 }
                 return Ok(number);
             }
-            Probe::Refused if !port.chosen && began.elapsed() > OTHER_PORT_AFTER => {
-                let open = infrastructure.listening_ports(&instance.name).await.unwrap_or_default().open;
-                if let [only] = open[..] {
-                    number = only;
+            Probe::Refused if began.elapsed() > OTHER_PORT_AFTER => {
+                let listening = infrastructure.listening_ports(&instance.name).await.unwrap_or_default();
+                match listening.open[..] {
+                    [only] if !port.chosen => number = only,
+                    [] if listening.loopback.contains(&number) && began.elapsed() > ON_LOOPBACK_FOR => break,
+                    [_, ..] if port.chosen && began.elapsed() > ON_OTHERS_FOR => break,
+                    _ => {}
                 }
+                // Looking costs more than asking.
+                pause = pause.max(Duration::from_millis(100));
             }
             _ => {}
         }

@@ -178,6 +178,7 @@ pub(crate) async fn retire(world: &Arc<World>, claim: &Claim) -> Result<Outcome,
         world.store.begin_phase(current, Phase::Drain, service.settings.drain_timeout_seconds + 60).await?;
         let_go(world, &old, drain).await?;
         world.store.end_phase(current, Phase::Drain, "done").await?;
+        forget_images(world).await;
         Ok(())
     };
     match retiring.await {
@@ -220,8 +221,16 @@ pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<
         remove_work_directory(world, deployment.id).await;
     }
     world.store.delete_service(service.id).await?;
+    forget_images(world).await;
     world.notices.reconcile();
     Ok(Outcome::Done)
+}
+
+/// Frees the room of what a registry has too.
+async fn forget_images(world: &World) {
+    if let Err(error) = world.infrastructure.forget_unused_images().await {
+        tracing::warn!("unused images are left: {error}");
+    }
 }
 
 async fn remove_image(world: &World, deployment: &Deployment) {

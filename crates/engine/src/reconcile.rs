@@ -9,11 +9,13 @@ use std::{
 
 use domain::{
     Reason, ServiceId, labels,
+    deployment::DeploymentStatus,
     names::HostName,
     ports::{
         infrastructure::{Instance, InstanceStatus},
         router::Route,
     },
+    source::Revision,
 };
 use store::{
     deployments::Deployment,
@@ -85,9 +87,11 @@ pub(crate) async fn run(world: Arc<World>) {
 }
 
 async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Error> {
-    // The instances are listed before the services are read: whatever was started in between is then younger than the
-    // state that it is compared with, and its job is seen.
+    // The order decides. What a job does after the table was read changes the table's number, and we then change
+    // nothing; of a job that ended before the jobs were read, the services know; any other job is seen among the jobs.
+    let table = world.router.table_at().await;
     let instances = world.infrastructure.instances(&world.installation_labels()).await?;
+    let at_work = world.store.unfinished_serial_keys().await?;
     let services = world.store.all_services().await?;
     let unfinished = world.store.unfinished_deployments().await?;
     let mut by_service: HashMap<ServiceId, Vec<Instance>> = HashMap::new();
@@ -104,7 +108,7 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
     for service in &services {
         let found = by_service.remove(&service.id).unwrap_or_default();
         let deploying = unfinished.iter().any(|deployment| deployment.service == service.id);
-        if service.wanted == Wanted::Removed || world.store.unfinished_jobs_of(&service.id.to_string()).await? > 0 {
+        if service.wanted == Wanted::Removed || at_work.contains(&service.id.to_string()) {
             busy.insert(service.host.clone());
             continue;
         }
@@ -124,17 +128,18 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
         wanted.insert(service.host.clone(), routes::wanted(&situation));
     }
     remove_orphans(world, &nobodys).await?;
-    let table = world.router.table().await?;
+    let (mut number, table) = table?;
     for change in plan_routes(&wanted, &busy, &table) {
-        match change {
-            RouteChange::Set(host, route) => {
-                // A job may have begun since the table was read; it has the last word.
-                if world.store.unfinished_jobs_of(&route.service.to_string()).await? == 0 {
-                    world.router.set(&host, &route).await?;
-                }
-            }
-            RouteChange::Remove(host) => world.router.remove(&host).await?,
-        }
+        let changed = match &change {
+            RouteChange::Set(host, route) => world.router.change_at(number, host, Some(route)).await?,
+            RouteChange::Remove(host) => world.router.change_at(number, host, None).await?,
+        };
+        let Some(next) = changed else {
+            // A job changed it meanwhile: what is still to be done is found in another round.
+            world.notices.reconcile();
+            break;
+        };
+        number = next;
     }
     remove_networks(world).await?;
     remove_files(world, &unfinished).await;
@@ -249,10 +254,32 @@ async fn remove_networks(world: &World) -> Result<(), crate::Error> {
 async fn remove_files(world: &World, unfinished: &[Deployment]) {
     let working: BTreeSet<String> = unfinished.iter().map(|deployment| deployment.id.to_string()).collect();
     remove_unknown(&world.work_directory(), &working).await;
+    if let Err(error) = forget_uploads(world).await {
+        tracing::debug!("uploads could not be looked through: {error}");
+    }
     if let Ok(uploads) = world.store.uploads().await {
-        let known = uploads.iter().map(ToString::to_string).collect();
+        let known = uploads.iter().map(|(id, _)| id.to_string()).collect();
         remove_unknown(&world.settings.data_directory.join("uploads"), &known).await;
     }
+}
+
+/// Forgets uploads that nobody will ask for: only one whose deployment is under way, or is the service's newest and did
+/// not succeed, so that it may be tried again, is kept.
+async fn forget_uploads(world: &World) -> Result<(), store::Error> {
+    for (upload, service) in world.store.uploads().await? {
+        let deployments = world.store.deployments(service, i64::MAX, 50).await?;
+        let of_it = |deployment: &Deployment| deployment.revision == Revision::Upload { upload };
+        let under_way = deployments.iter().any(|deployment| of_it(deployment) && !deployment.status.is_final());
+        let may_be_tried = deployments.first().is_some_and(|newest| {
+            of_it(newest) && matches!(newest.status, DeploymentStatus::Failed | DeploymentStatus::Cancelled)
+        });
+        if !under_way && !may_be_tried {
+            // The file first: a row without it says what it is, a file without a row would wait to be found.
+            let _ = tokio::fs::remove_file(world.upload_file(upload)).await;
+            world.store.delete_upload(upload).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn remove_unknown(directory: &std::path::Path, known: &BTreeSet<String>) {

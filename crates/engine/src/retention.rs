@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::{DeploymentId, ServiceId};
+use domain::{DeploymentId, ServiceId, ports::image::StoredImage};
 use store::{deployments::Deployment, jobs::Claim};
 
 use crate::{runner::Outcome, world::World};
@@ -34,6 +34,14 @@ fn to_prune(deployments: &[Deployment], current: Option<DeploymentId>) -> Vec<&D
         .collect()
 }
 
+/// Whether removing a deployment's image would take another deployment's along: a registry removes by content, and two
+/// builds of the same files can be the same content. In the engine's store each has a name of its own.
+pub(crate) async fn is_shared(world: &World, deployment: &Deployment, image: &StoredImage) -> Result<bool, store::Error> {
+    let others = world.store.deployments_with_image(deployment.service).await?;
+    let same = |other: &StoredImage| other.reference == image.reference || (image.reference.contains('@') && other.digest == image.digest);
+    Ok(others.iter().any(|other| other.id != deployment.id && other.image.as_ref().is_some_and(same)))
+}
+
 /// Removes the images of a service that retention does not keep.
 pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
     let Ok(id) = claim.job.subject.parse::<ServiceId>() else { return Ok(Outcome::Done) };
@@ -46,6 +54,9 @@ pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
             Err(error) => tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference),
         }
     }
+    if let Err(error) = world.infrastructure.forget_unused_images().await {
+        tracing::warn!("unused images are left: {error}");
+    }
     Ok(Outcome::Done)
 }
 
@@ -53,7 +64,6 @@ pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
 mod tests {
     use domain::{
         deployment::{DeploymentStatus, Trigger},
-        ports::image::StoredImage,
         service::ServiceSettings,
         source::{Revision, Source},
     };

@@ -40,6 +40,17 @@ fn find(tree: &Tree) -> Result<Option<(String, String)>, Refusal> {
     Ok(folder.map(|folder| ((*folder).to_owned(), format!("{folder}/index.html"))))
 }
 
+/// What the Staticfile says of unknown addresses: whether the site's first page answers them.
+pub(crate) fn fallback(tree: &Tree) -> Option<bool> {
+    let text = tree.head("Staticfile");
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("index_fallback:"))?;
+    match line.split('#').next()?.trim().trim_matches(['"', '\'']) {
+        "true" | "enabled" => Some(true),
+        "false" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
 pub(crate) fn is_there(tree: &Tree) -> bool {
     tree.has("Staticfile")
         || tree.has_file("index.html")
@@ -89,7 +100,13 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
 
     let mut file = Dockerfile::default();
     file.comment("A static site, served by Caddy.");
-    caddy::stage(&mut file, Missing::NotFound);
+    let missing = if fallback(survey.tree) == Some(true) {
+        survey.fact("unknown addresses", "answered with index.html", "index_fallback in the Staticfile");
+        Missing::Page("index.html")
+    } else {
+        Missing::NotFound
+    };
+    caddy::stage(&mut file, missing);
     if folder.is_empty() {
         file.copy_everything();
     } else {

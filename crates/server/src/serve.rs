@@ -13,7 +13,7 @@ use api::Api;
 use domain::ports::{builder::Builder, image::ImageStore, source::SourceLimits};
 use drivers::{
     build::{BuildKit, BuildLimits, railpack::Railpack},
-    image::{engine::EngineStore, registry::Registry, registry::RegistryAccess},
+    image::{engine::EngineStore, pushing::PushingBuilder, registry::Registry, registry::RegistryAccess},
     infrastructure::docker::DockerEngine,
     planning::{BaseImageProgram, Planners, RailpackPlanner},
     prober::HttpProber,
@@ -49,6 +49,7 @@ pub(crate) async fn run() -> Result<(), Failed> {
         .map_err(|cause| failed("CLICK_DEPLOY_DATA_DIR cannot be made", cause))?;
     // One process for a database file: whoever held leases in it before is dead.
     let _lock = lock(&data.join("serve.lock"))?;
+    clear_scratch(&data.join("scratch"));
     let listener = TcpListener::bind(configuration.listen)
         .await
         .map_err(|cause| failed(&format!("CLICK_DEPLOY_LISTEN: {} cannot be listened on", configuration.listen), cause))?;
@@ -97,6 +98,17 @@ pub(crate) fn report(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Removes the temporary directories of a platform that was killed; keys of its may lie in them.
+fn clear_scratch(scratch: &Path) {
+    for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
+        if entry.path().is_dir()
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!("a temporary directory is left at {}: {error}", entry.path().display());
+        }
+    }
 }
 
 /// Locks a file for as long as the answer lives; the system lets go of it however the process ends.
@@ -200,22 +212,22 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
     }
     let limits =
         BuildLimits { cpu_millis: configuration.build_cpu_millis, memory_mb: configuration.build_memory_mb };
-    let builder: Arc<dyn Builder> = match (&configuration.buildkit_host, &registry) {
-        (Some(host), Some(registry)) => {
-            let access = drivers::build::RegistryAccess {
-                host: registry.host.clone(),
-                username: registry.username.clone(),
-                password: registry.password.clone(),
-                plain_http: registry.plain_http,
-            };
-            Arc::new(BuildKit::remote(host, access, limits))
+    let embedded = || BuildKit::embedded(&configuration.docker_host, limits);
+    let (builder, images): (Arc<dyn Builder>, Arc<dyn ImageStore>) = match (registry, &configuration.buildkit_host) {
+        (None, _) => (Arc::new(embedded()), Arc::new(EngineStore::new(&engine))),
+        (Some(access), None) => {
+            let registry = Registry::new(access)?;
+            (Arc::new(PushingBuilder::new(embedded(), engine.clone(), registry.clone())), Arc::new(registry))
         }
-        _ => Arc::new(BuildKit::embedded(&configuration.docker_host, limits)),
-    };
-    // The embedded builder leaves images in the engine's store: a registry holds only what a buildkitd pushed.
-    let images: Arc<dyn ImageStore> = match registry {
-        Some(registry) if configuration.buildkit_host.is_some() => Arc::new(Registry::new(registry)?),
-        _ => Arc::new(EngineStore::new(&engine)),
+        (Some(access), Some(host)) => {
+            let target = drivers::build::RegistryAccess {
+                host: access.host.clone(),
+                username: access.username.clone(),
+                password: access.password.clone(),
+                plain_http: access.plain_http,
+            };
+            (Arc::new(BuildKit::remote(host, target, limits)), Arc::new(Registry::new(access)?))
+        }
     };
     let scratch = configuration.data_directory.join("scratch");
     let railpack = find_railpack(configuration, &*builder).await;

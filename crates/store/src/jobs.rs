@@ -76,6 +76,7 @@ const GET: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id = ?";
 const LIST: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
 const NEXT_RUN: &str = "SELECT MIN(run_after_ms) AS next FROM jobs WHERE status = 'waiting'";
 const UNFINISHED_OF: &str = "SELECT COUNT(*) AS number FROM jobs WHERE serial_key = ? AND status IN ('waiting', 'running')";
+const UNFINISHED_KEYS: &str = "SELECT DISTINCT serial_key FROM jobs WHERE status IN ('waiting', 'running')";
 const HOLDS: &str = "SELECT 1 FROM jobs WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
 const JOURNAL: &str = "SELECT step, state, made FROM saga_journal WHERE job_id = ? ORDER BY position";
 const JOURNAL_UPDATE: &str = "UPDATE saga_journal SET state = ?, made = COALESCE(?, made), at_ms = ? WHERE job_id = ? AND step = ?";
@@ -293,6 +294,15 @@ impl Store {
     /// When the database fails.
     pub async fn unfinished_jobs_of(&self, serial_key: &str) -> Result<i64> {
         Ok(sqlx::query(UNFINISHED_OF).bind(serial_key).fetch_one(&self.readers).await?.get("number"))
+    }
+
+    /// The serial keys of all jobs that are not over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unfinished_serial_keys(&self) -> Result<std::collections::BTreeSet<String>> {
+        let rows = sqlx::query(UNFINISHED_KEYS).fetch_all(&self.readers).await?;
+        Ok(rows.iter().map(|row| row.get("serial_key")).collect())
     }
 
     /// Forgets jobs that ended before a time.

@@ -81,7 +81,7 @@ const SET_KEY: &str =
 const GET_KEY: &str = "SELECT deploy_key_sealed FROM services WHERE id = ?";
 const DELETE: &str = "DELETE FROM services WHERE id = ?";
 const INSERT_UPLOAD: &str = "INSERT INTO uploads (id, service_id, size_bytes, created_at_ms) VALUES (?, ?, ?, ?)";
-const UPLOADS: &str = "SELECT id FROM uploads";
+const UPLOADS: &str = "SELECT id, service_id FROM uploads";
 const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = ?";
 
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T> {
@@ -294,9 +294,15 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn uploads(&self) -> Result<Vec<UploadId>> {
+    pub async fn uploads(&self) -> Result<Vec<(UploadId, ServiceId)>> {
         let rows = sqlx::query(UPLOADS).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| row.get::<&str, _>("id").parse().map_err(Error::corrupt("upload id"))).collect()
+        rows.iter()
+            .map(|row| {
+                let id = row.get::<&str, _>("id").parse().map_err(Error::corrupt("upload id"))?;
+                let service = row.get::<&str, _>("service_id").parse().map_err(Error::corrupt("service id"))?;
+                Ok((id, service))
+            })
+            .collect()
     }
 
     /// Forgets an upload. Absence is success.

@@ -212,10 +212,11 @@ class Platform:
         words += [f"label=click-deploy.org/{key}={value}" for key, value in labels.items()]
         return [part for word in words for part in ("--filter", word)]
 
-    def files(self):
-        """What lies in the folders that are empty when nothing is under way."""
+    def files(self, *folders):
+        """What lies in the folders that are empty when nothing is under way. An upload whose deployment failed is kept
+        until the next one, so that it can be tried again."""
         found = []
-        for name in ("work", "uploads", "scratch"):
+        for name in folders or ("work", "scratch"):
             folder = self.data / name
             if folder.is_dir():
                 found += [f"{name}/{entry.name}" for entry in folder.iterdir()]

@@ -178,6 +178,12 @@ pub trait Infrastructure: Send + Sync {
     /// The TCP ports that processes inside the instance listen on, on any address but loopback, and on loopback.
     async fn listening_ports(&self, name: &str) -> Result<ListeningPorts, InfrastructureError>;
 
+    /// Frees the room of images of this installation that no instance uses and that can be had again from a registry. Where
+    /// the engine's own store is the only place of an image, nothing goes.
+    async fn forget_unused_images(&self) -> Result<(), InfrastructureError> {
+        Ok(())
+    }
+
     /// Follows the output from the cursor on, until the instance has ended and everything is read. What was taken is
     /// not taken again, whatever breaks in between.
     async fn follow_output(

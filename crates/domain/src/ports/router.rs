@@ -73,6 +73,19 @@ pub trait Router: Send + Sync {
     async fn get(&self, host: &HostName) -> Result<Option<Route>, RouterError>;
     /// The whole table.
     async fn table(&self) -> Result<BTreeMap<HostName, Route>, RouterError>;
+    /// The whole table, and a number that grows with each change of it.
+    async fn table_at(&self) -> Result<(u64, BTreeMap<HostName, Route>), RouterError> {
+        Ok((0, self.table().await?))
+    }
+    /// Sets a host's entry, or removes it, unless the table has changed since it had that number: then `None`. The new
+    /// number otherwise.
+    async fn change_at(&self, number: u64, host: &HostName, route: Option<&Route>) -> Result<Option<u64>, RouterError> {
+        match route {
+            Some(route) => self.set(host, route).await?,
+            None => self.remove(host).await?,
+        }
+        Ok(Some(number))
+    }
     /// Waits until no request is under way at an instance that is in no entry any more, or the limit is reached; the
     /// number of requests that are left.
     async fn drained(&self, instance: &str, limit: Duration) -> Result<u64, RouterError>;

@@ -41,13 +41,22 @@ impl BaseImages for BaseImageProgram {
             .deadline(DEADLINE)
             .run(|_, text| {
                 if !text.trim().is_empty() {
-                    observer.line(text);
+                    // One line behind: what is said last is the reason when it fails.
+                    if !last.is_empty() {
+                        observer.line(&last);
+                    }
                     last = text.trim().to_owned();
                 }
                 ControlFlow::Continue(())
             })
             .await
             .map_err(|error| format!("the base images {} could not be provided: {error}", images.join(", ")))?;
-        if finished.status.success() { Ok(()) } else { Err(last) }
+        if !finished.status.success() {
+            return Err(last);
+        }
+        if !last.is_empty() {
+            observer.line(&last);
+        }
+        Ok(())
     }
 }

@@ -145,8 +145,13 @@ impl Router for CaddyRouter {
     }
 
     async fn table(&self) -> Result<BTreeMap<HostName, Route>, RouterError> {
+        Ok(self.table_at().await?.1)
+    }
+
+    async fn table_at(&self) -> Result<(u64, BTreeMap<HostName, Route>), RouterError> {
         #[derive(Deserialize)]
         struct Table {
+            generation: u64,
             routes: BTreeMap<String, serde_json::Value>,
         }
         let path = "/click-deploy/table";
@@ -162,7 +167,23 @@ impl Router for CaddyRouter {
                 _ => tracing::warn!(route.host = %host, "the proxy has an entry that we cannot read"),
             }
         }
-        Ok(routes)
+        Ok((table.generation, routes))
+    }
+
+    async fn change_at(&self, number: u64, host: &HostName, route: Option<&Route>) -> Result<Option<u64>, RouterError> {
+        #[derive(Deserialize)]
+        struct Changed {
+            generation: u64,
+        }
+        let path = format!("{}?expected_generation={number}", route_path(host.as_str()));
+        let body = route.map(serde_json::to_vec).transpose().map_err(|error| RouterError::Refused(error.to_string()))?;
+        let method = if body.is_some() { Method::PUT } else { Method::DELETE };
+        let answer = self.admin.ask(method, &path, body, ONE_ENTRY).await?;
+        if answer.status == StatusCode::PRECONDITION_FAILED {
+            return Ok(None);
+        }
+        let changed: Changed = answer.good()?.json()?;
+        Ok(Some(changed.generation))
     }
 
     async fn drained(&self, instance: &str, limit: Duration) -> Result<u64, RouterError> {

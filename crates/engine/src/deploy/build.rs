@@ -18,8 +18,11 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Deploying;
-use crate::saga::{Step, StepError};
+use super::{Deploying, build_failure};
+use crate::{
+    retention,
+    saga::{Step, StepError},
+};
 
 pub(super) struct Build;
 
@@ -81,10 +84,7 @@ fn not_built(error: BuildError) -> StepError {
             "Start it (Docker Engine or buildkitd), then deploy again.",
         )),
         BuildError::Failed { step, message, exit_code, tail } => {
-            let last = tail.iter().rev().find(|line| !line.trim().is_empty());
-            let code = exit_code.map_or_else(|| message.clone(), |code| format!("exit code {code}"));
-            let said = last.map_or_else(String::new, |line| format!(". It said last: {}", line.trim()));
-            fail("build-failed", format!("the build failed in `{step}`: {code}{said}"), "The build's log has the whole story.")
+            StepError::Fail(build_failure::reason(&step, &message, exit_code, &tail))
         }
         BuildError::BaseImage { image, message } => fail(
             "base-image",
@@ -97,6 +97,17 @@ fn not_built(error: BuildError) -> StepError {
             format!("the image could not be pushed: {message}"),
             "Check that the registry runs and takes our credentials.",
         )),
+    }
+}
+
+/// Who was to provide the image knows better why it is not there than the builder, which only looked for it.
+fn with_better_cause(error: BuildError, not_provided: Option<String>) -> BuildError {
+    match (error, not_provided) {
+        (BuildError::BaseImage { image, message }, Some(cause)) => {
+            let message = if cause.contains(&image) { cause } else { message };
+            BuildError::BaseImage { image, message }
+        }
+        (error, _) => error,
     }
 }
 
@@ -163,7 +174,9 @@ impl Step<Deploying> for Build {
             None => None,
         };
         if let Some(image) = image {
-            world.images.remove(&image).await.map_err(not_stored)?;
+            if !retention::is_shared(world, deployment, &image).await? {
+                world.images.remove(&image).await.map_err(not_stored)?;
+            }
             world.store.set_image_removed(deployment.id).await?;
         }
         Ok(())
@@ -238,9 +251,10 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
     for line in &plan.summary {
         progress.say(Phase::Build, line);
     }
-    if let Err(message) = world.base_images.ensure(&plan.base_images, &BaseImageLines(progress)).await {
-        // The builder has the last word: it may know the image from somewhere else.
-        progress.warn(Phase::Build, &message);
+    // The builder has the last word: it may know the image from somewhere else.
+    let not_provided = world.base_images.ensure(&plan.base_images, &BaseImageLines(progress)).await.err();
+    if let Some(message) = &not_provided {
+        progress.warn(Phase::Build, message);
     }
     let turn = match world.build_turns.try_acquire() {
         Ok(turn) => turn,
@@ -276,7 +290,7 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
         tokio::pin!(build);
         loop {
             tokio::select! {
-                image = &mut build => break image.map_err(not_built)?,
+                image = &mut build => break image.map_err(|error| not_built(with_better_cause(error, not_provided)))?,
                 () = tokio::time::sleep(std::time::Duration::from_millis(200)), if observer.is_pushing() => {
                     deploying.advance(DeploymentEvent::PushStarted).await?;
                     observer.pushing.store(false, std::sync::atomic::Ordering::Relaxed);

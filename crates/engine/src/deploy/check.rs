@@ -11,9 +11,9 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use super::{Deploying, go_live, provision::unrouted, release::Released};
+use super::{Deploying, go_live, provision::unrouted, release::{Released, show_output}};
 use crate::{
-    instances::refused,
+    instances::{ended, refused},
     routes::{self, Situation},
     saga::{Step, StepError},
 };
@@ -92,6 +92,17 @@ impl Step<Deploying> for Check {
     }
 }
 
+/// A server whose parent opens the port before its workers have loaded the application looks healthy for a moment.
+async fn still_running(deploying: &Deploying) -> Result<(), StepError> {
+    let Deploying { world, claim, .. } = deploying;
+    let mut wanted = world.installation_labels();
+    wanted.insert(labels::JOB.to_owned(), claim.job.id.to_string());
+    let instances = world.infrastructure.instances(&wanted).await.map_err(refused)?;
+    let Some(exit) = instances.into_iter().find_map(|instance| instance.exit) else { return Ok(()) };
+    show_output(deploying).await;
+    Err(StepError::Fail(ended(&exit)))
+}
+
 async fn ask(deploying: &Deploying) -> Result<(), StepError> {
     let Deploying { world, service, deployment, progress, .. } = deploying;
     let (path, strict) = match &deployment.made.settings.health_check {
@@ -110,6 +121,7 @@ async fn ask(deploying: &Deploying) -> Result<(), StepError> {
                 return Ok(());
             }
             Ok((None, 502)) if late => {
+                still_running(deploying).await?;
                 progress.warn(Phase::Check, "the app does not answer HTTP/1.1 requests; that its port is open was taken for enough");
                 return Ok(());
             }

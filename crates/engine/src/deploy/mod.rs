@@ -2,6 +2,7 @@
 //! version at the public address, the old one serves, and every step can be taken back.
 
 mod build;
+mod build_failure;
 mod check;
 mod progress;
 pub(crate) mod provision;

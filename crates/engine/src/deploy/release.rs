@@ -113,7 +113,7 @@ async fn choose_port(world: &World, deployment: &Deployment, image: &StoredImage
 }
 
 /// Puts the last lines of instances that do not work into the deployment's own log, where the failure is looked at.
-async fn show_output(deploying: &Deploying) {
+pub(crate) async fn show_output(deploying: &Deploying) {
     let Deploying { world, service, claim, deployment, progress, .. } = deploying;
     for replica in 1..=deployment.made.settings.replicas.get() {
         let name = instances::name(service, claim.job.id, replica);

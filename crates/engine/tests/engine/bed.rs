@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use contract::world::FakeWorld;
+use contract::world::{FakeWorld, archive};
 use domain::{
-    DeploymentId, JobId, OrganizationId, ServiceId,
+    DeploymentId, JobId, OrganizationId, ServiceId, UploadId,
     deployment::DeploymentStatus,
     names::{HostName, Replicas, Slug},
     ports::router::{Route, RouteState, Router as _},
@@ -14,7 +14,7 @@ use domain::{
 };
 use engine::{
     Engine, Notices, Runner, Settings, World,
-    manage::deployments::{DeploymentDetail, DeploymentRequest},
+    manage::{DeploymentDetail, DeploymentRequest, ServiceChange},
     state::{deployments::Deployment, jobs::Job, projects::Project, services::Service},
 };
 use store::{Store, seal::Sealer};
@@ -23,16 +23,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::watched::Watched;
 
-pub const REPOSITORY: &str = "https://example.org/team/app.git";
+pub(crate) const REPOSITORY: &str = "https://example.org/team/app.git";
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-pub struct Bed {
-    pub world: FakeWorld,
-    pub watched: Watched,
-    pub engine: Engine,
-    pub store: Store,
-    pub organization: OrganizationId,
-    pub project: Project,
+pub(crate) struct Bed {
+    pub(crate) world: FakeWorld,
+    pub(crate) watched: Watched,
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) organization: OrganizationId,
+    pub(crate) project: Project,
     directory: tempfile::TempDir,
     shared: Arc<World>,
     runner: Option<JoinHandle<()>>,
@@ -74,11 +74,11 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> 
     })
 }
 
-pub fn slug(name: &str) -> Slug {
+pub(crate) fn slug(name: &str) -> Slug {
     Slug::parse(name).unwrap()
 }
 
-pub fn git() -> Source {
+pub(crate) fn git() -> Source {
     Source::Git {
         url: GitUrl::parse(REPOSITORY).unwrap(),
         branch: None,
@@ -86,8 +86,14 @@ pub fn git() -> Source {
     }
 }
 
+pub(crate) fn uploads() -> Source {
+    Source::Upload {
+        root_directory: domain::names::InsidePath::parse("").unwrap(),
+    }
+}
+
 /// Settings with which nothing waits longer than it must.
-pub fn quick() -> ServiceSettings {
+pub(crate) fn quick() -> ServiceSettings {
     ServiceSettings {
         health_timeout_seconds: 3,
         drain_timeout_seconds: 0,
@@ -95,7 +101,7 @@ pub fn quick() -> ServiceSettings {
     }
 }
 
-pub fn replicas(number: u16) -> ServiceSettings {
+pub(crate) fn replicas(number: u16) -> ServiceSettings {
     ServiceSettings {
         replicas: Replicas::parse(number).unwrap(),
         ..quick()
@@ -104,14 +110,14 @@ pub fn replicas(number: u16) -> ServiceSettings {
 
 impl Bed {
     /// A platform with one project, whose runner works.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let mut bed = Self::asleep().await;
         bed.start_runner();
         bed
     }
 
     /// A platform whose runner was not started yet.
-    pub async fn asleep() -> Self {
+    pub(crate) async fn asleep() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory).await;
         let organization = store.ensure_organization("default").await.unwrap();
@@ -135,7 +141,7 @@ impl Bed {
         }
     }
 
-    pub fn start_runner(&mut self) {
+    pub(crate) fn start_runner(&mut self) {
         assert!(self.runner.is_none(), "one runner at a time");
         self.starts += 1;
         let runner = Runner::new(Arc::clone(&self.shared), format!("runner-{}", self.starts));
@@ -143,7 +149,7 @@ impl Bed {
     }
 
     /// Ends the runner's work at whatever await it is, as a killed process would.
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         if let Some(runner) = self.runner.take() {
             runner.abort();
             let _ = runner.await;
@@ -151,7 +157,7 @@ impl Bed {
     }
 
     /// The platform is started again after it was killed: everything is opened anew but the world, which went on.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.kill().await;
         self.store = open(&self.directory).await;
         self.store.release_all_leases().await.unwrap();
@@ -160,37 +166,44 @@ impl Bed {
         self.start_runner();
     }
 
-    pub fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &std::path::Path {
         self.directory.path()
     }
 
-    pub async fn create(&self, name: &str, source: &Source, settings: &ServiceSettings) -> Service {
+    pub(crate) async fn create(&self, name: &str, source: &Source, settings: &ServiceSettings) -> Service {
         let made = self.engine.create_service(self.organization, self.project.id, &slug(name), source, settings).await;
         made.unwrap().service
     }
 
-    pub async fn service(&self, id: ServiceId) -> Service {
+    pub(crate) async fn service(&self, id: ServiceId) -> Service {
         self.store.service(self.organization, id).await.unwrap()
     }
 
     /// Asks for a deployment.
-    pub async fn ask(&self, service: ServiceId) -> DeploymentId {
+    pub(crate) async fn ask(&self, service: ServiceId) -> DeploymentId {
         self.ask_for(service, DeploymentRequest::default()).await.deployment.id
     }
 
-    pub async fn ask_for(&self, service: ServiceId, request: DeploymentRequest) -> DeploymentDetail {
+    pub(crate) async fn ask_for(&self, service: ServiceId, request: DeploymentRequest) -> DeploymentDetail {
         self.engine.deploy(self.organization, service, &request).await.unwrap()
     }
 
     /// Deploys, and waits until it is over and every job is.
-    pub async fn deploy(&self, service: ServiceId) -> Deployment {
+    pub(crate) async fn deploy(&self, service: ServiceId) -> Deployment {
         let id = self.ask(service).await;
         self.until_quiet().await;
         self.deployment(id).await
     }
 
+    /// Deploys once more; how that ended.
+    pub(crate) async fn deploy_again(&self, service: ServiceId, upload: bool) -> DeploymentStatus {
+        let id = if upload { self.upload(service, &[("index.html", "three")]).await } else { self.ask(service).await };
+        self.until_quiet().await;
+        self.deployment(id).await.status
+    }
+
     /// A service whose first version is live, and has to be served from now on.
-    pub async fn live(&self, name: &str, settings: &ServiceSettings) -> Service {
+    pub(crate) async fn live(&self, name: &str, settings: &ServiceSettings) -> Service {
         let service = self.create(name, &git(), settings).await;
         let deployment = self.deploy(service.id).await;
         assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.reason);
@@ -198,24 +211,43 @@ impl Bed {
         self.service(service.id).await
     }
 
-    pub async fn deployment(&self, id: DeploymentId) -> Deployment {
+    pub(crate) async fn deployment(&self, id: DeploymentId) -> Deployment {
         self.store.deployment(self.organization, id).await.unwrap()
     }
 
-    pub async fn route(&self, host: &HostName) -> Option<Route> {
+    pub(crate) async fn route(&self, host: &HostName) -> Option<Route> {
         self.world.get(host).await.unwrap()
     }
 
-    pub async fn jobs(&self) -> Vec<Job> {
+    pub(crate) async fn jobs(&self) -> Vec<Job> {
         self.store.jobs(self.organization, "~", 1000).await.unwrap()
     }
 
-    pub async fn job(&self, id: JobId) -> Job {
+    /// Writes an archive and deploys it.
+    pub(crate) async fn upload(&self, service: ServiceId, files: &[(&str, &str)]) -> DeploymentId {
+        let upload = UploadId::mint();
+        let file = self.engine.upload_path(upload);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, archive(files)).unwrap();
+        self.engine.deploy_upload(self.organization, service, upload, 1, false).await.unwrap().deployment.id
+    }
+
+    pub(crate) async fn set_source(&self, service: ServiceId, source: Source) {
+        let change = ServiceChange { source: Some(source), ..ServiceChange::default() };
+        self.engine.change_service(self.organization, service, change, None).await.unwrap();
+    }
+
+    pub(crate) async fn set_settings(&self, service: ServiceId, settings: ServiceSettings) {
+        let change = ServiceChange { settings: Some(settings), ..ServiceChange::default() };
+        self.engine.change_service(self.organization, service, change, None).await.unwrap();
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Job {
         self.store.job(self.organization, id).await.unwrap()
     }
 
     /// Waits until the deployment is over.
-    pub async fn until_over(&self, id: DeploymentId) -> Deployment {
+    pub(crate) async fn until_over(&self, id: DeploymentId) -> Deployment {
         self.until("the deployment is over", async || {
             let deployment = self.deployment(id).await;
             deployment.status.is_final().then_some(deployment)
@@ -223,13 +255,13 @@ impl Bed {
         .await
     }
 
-    pub async fn until_status(&self, id: DeploymentId, status: DeploymentStatus) {
+    pub(crate) async fn until_status(&self, id: DeploymentId, status: DeploymentStatus) {
         let what = format!("the deployment is {}", status.name());
         self.until(&what, async || (self.deployment(id).await.status == status).then_some(())).await;
     }
 
     /// Waits until no job is left.
-    pub async fn until_quiet(&self) {
+    pub(crate) async fn until_quiet(&self) {
         self.until("every job is over", async || {
             let jobs = self.jobs().await;
             jobs.iter().all(|job| job.finished_at_ms.is_some()).then_some(())
@@ -238,7 +270,7 @@ impl Bed {
     }
 
     /// Waits until there is an answer; looks every few milliseconds.
-    pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let looked = async {
             loop {
                 if let Some(answer) = look().await {
@@ -254,7 +286,7 @@ impl Bed {
     }
 
     /// Once every job is over: the service is as its state says, and nothing else is in the world.
-    pub async fn is_tidy(&self, services: &[ServiceId]) {
+    pub(crate) async fn is_tidy(&self, services: &[ServiceId]) {
         self.until_quiet().await;
         let mut containers = BTreeSet::new();
         let mut images = BTreeSet::new();
@@ -292,9 +324,13 @@ impl Bed {
         }
         let alive = self.world.alive();
         let there = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+        // Somebody else's images are not ours to count.
+        let is_own = |name: &String| name.starts_with("click-deploy/");
         assert_eq!(there(&alive.containers), containers, "containers");
         assert_eq!(there(&alive.running), containers, "running");
-        assert_eq!(there(&alive.images), images, "images");
+        let images: BTreeSet<String> = images.into_iter().filter(is_own).collect();
+        let own: BTreeSet<String> = alive.images.iter().filter(|name| is_own(name)).cloned().collect();
+        assert_eq!(own, images, "images");
         let network = format!("cd-test-{}", self.project.id.short());
         assert!(alive.networks.iter().all(|name| *name == network), "{:?}", alive.networks);
         self.until("no work directory is left", async || {

@@ -32,14 +32,14 @@ use tokio::sync::Notify;
 
 /// Before or after the call is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub(crate) enum Moment {
     Before,
     After,
 }
 
 /// Which call is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum Which {
     /// The n-th call from now on of those that jobs make, counted from 1.
     Nth(usize),
     /// The next call of this step.
@@ -48,19 +48,19 @@ pub enum Which {
 
 /// A call that stands still until it is let go or its caller is killed.
 #[derive(Clone)]
-pub struct Pause {
+pub(crate) struct Pause {
     reached: Arc<Notify>,
     go: Arc<Notify>,
 }
 
 impl Pause {
     /// Waits until the call stands still.
-    pub async fn reached(&self) {
+    pub(crate) async fn reached(&self) {
         self.reached.notified().await;
     }
 
     /// Lets the call go on.
-    pub fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.go.notify_one();
     }
 }
@@ -81,8 +81,8 @@ struct State {
 
 /// The ports of the world, watched. Clones share everything.
 #[derive(Clone)]
-pub struct Watched {
-    pub world: FakeWorld,
+pub(crate) struct Watched {
+    pub(crate) world: FakeWorld,
     state: Arc<Mutex<State>>,
 }
 
@@ -104,7 +104,7 @@ fn changes(step: Step) -> bool {
 }
 
 impl Watched {
-    pub fn new(world: FakeWorld) -> Self {
+    pub(crate) fn new(world: FakeWorld) -> Self {
         Self {
             world,
             state: Arc::default(),
@@ -116,7 +116,7 @@ impl Watched {
     }
 
     /// Makes one call stand still.
-    pub fn pause(&self, which: Which, moment: Moment) -> Pause {
+    pub(crate) fn pause(&self, which: Which, moment: Moment) -> Pause {
         let pause = Pause {
             reached: Arc::default(),
             go: Arc::default(),
@@ -135,22 +135,22 @@ impl Watched {
     }
 
     /// How many calls jobs have made.
-    pub fn counted(&self) -> usize {
+    pub(crate) fn counted(&self) -> usize {
         self.state().counted
     }
 
     /// From now on the host has to be served by running instances.
-    pub fn must_serve(&self, host: &HostName) {
+    pub(crate) fn must_serve(&self, host: &HostName) {
         self.state().served.insert(host.clone());
     }
 
     /// From now on it need not.
-    pub fn need_not_serve(&self, host: &HostName) {
+    pub(crate) fn need_not_serve(&self, host: &HostName) {
         self.state().served.remove(host);
     }
 
     /// When a host that had to be served was not.
-    pub fn violations(&self) -> Vec<String> {
+    pub(crate) fn violations(&self) -> Vec<String> {
         self.state().violations.clone()
     }
 

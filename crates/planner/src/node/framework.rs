@@ -4,7 +4,7 @@ use crate::{
     Refusal,
     caddy::Missing,
     command::{Command, words},
-    node::{package::Package, site, start},
+    node::{manager::Tool, package::Package, site, start},
     tree::{Tree, is_plain_path},
 };
 
@@ -41,6 +41,10 @@ pub(crate) struct Kind {
     pub(crate) build: Option<&'static str>,
     pub(crate) shape: Shape,
     pub(crate) warning: Option<String>,
+    /// What the framework's own tools look for while they build.
+    pub(crate) build_environment: &'static [(&'static str, &'static str)],
+    /// A program that serves what was built, which the application does not bring along.
+    pub(crate) tool: Option<Tool>,
 }
 
 impl Kind {
@@ -50,6 +54,8 @@ impl Kind {
             build: Some(build),
             shape,
             warning: None,
+            build_environment: &[],
+            tool: None,
         }
     }
 }
@@ -174,6 +180,13 @@ pub(crate) fn detect(tree: &Tree, package: &Package, has_workspaces: bool) -> Re
         };
         return Ok(Kind::new("NestJS", "nest build", start));
     }
+    if ["@tanstack/react-start", "@tanstack/solid-start"].iter().any(|name| package.uses(name)) {
+        return tanstack_start(tree, package);
+    }
+    if package.uses("expo") {
+        let shape = own_start(package, &["expo"])?.unwrap_or_else(|| files("dist", SPA));
+        return Ok(Kind::new("Expo", "expo export --platform web", shape));
+    }
     if let Some(kind) = site::detect(tree, package)? {
         return Ok(kind);
     }
@@ -181,6 +194,16 @@ pub(crate) fn detect(tree: &Tree, package: &Package, has_workspaces: bool) -> Re
 }
 
 fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Refusal> {
+    let has_pages = ["app", "pages", "src/app", "src/pages"].iter().any(|folder| tree.has_folder(folder));
+    if !has_pages && package.script("build").is_none() {
+        return Err(Refusal::Framework {
+            framework: "Next.js",
+            why: "it is a dependency, but there is no folder app or pages, and no build script".to_owned(),
+            advice: "If the application is in a folder of its own, set the root directory to it, or set the build and the \
+                     start command."
+                .to_owned(),
+        });
+    }
     let configuration = configuration(tree, "next.config");
     let kind = |shape| Ok(Kind::new("Next.js", "next build", shape));
     if literal(&configuration, "output") == Some("export") {
@@ -277,6 +300,19 @@ fn svelte_kit(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
     if let Some(own) = own_start(package, &["vite"])? {
         return Ok(Kind::new("SvelteKit", "vite build", own));
     }
+    if uses("@sveltejs/adapter-auto") {
+        let shape = process("node build", "SvelteKit's adapter-node", Kept::Everything)?;
+        let mut kind = Kind::new("SvelteKit", "vite build", shape);
+        // With this adapter-auto takes adapter-node, and installs it.
+        kind.build_environment = &[("GCP_BUILDPACKS", "1")];
+        kind.warning = Some(
+            "adapter-auto knows no platform of one's own, so it is made to take @sveltejs/adapter-node, which it installs \
+             in each build. Name that adapter yourself to have its version in the lock file. SvelteKit accepts forms \
+             only if the variable ORIGIN holds the service's URL."
+                .to_owned(),
+        );
+        return Ok(kind);
+    }
     Err(Refusal::Framework {
         framework: "SvelteKit",
         why: "svelte.config.js names an adapter that makes no server for a container (looked for \
@@ -336,6 +372,28 @@ fn react_router(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
     Ok(Kind::new(name, build, shape))
 }
 
+/// TanStack Start builds a server with Nitro; without it, a handler that some server has to call.
+fn tanstack_start(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
+    const NAME: &str = "TanStack Start";
+    if let Some(own) = own_start(package, &["vite", "vinxi dev"])? {
+        return Ok(Kind::new(NAME, "vite build", own));
+    }
+    let text = configuration(tree, "vite.config");
+    if package.uses("vinxi") || text.contains("nitro") {
+        let shape = process("node .output/server/index.mjs", "Nitro", Kept::Everything)?;
+        let build = if package.uses("vinxi") { "vinxi build" } else { "vite build" };
+        return Ok(Kind::new(NAME, build, shape));
+    }
+    let shape = process(
+        "srvx --prod --host 0.0.0.0 -s ../client dist/server/server.js",
+        "vite.config names no server such as Nitro",
+        Kept::Everything,
+    )?;
+    let mut kind = Kind::new(NAME, "vite build", shape);
+    kind.tool = Some(Tool::Srvx);
+    Ok(kind)
+}
+
 /// Frameworks that change nothing about building and starting, for the screen.
 const SERVERS: &[(&str, &str)] = &[
     ("@tanstack/react-start", "TanStack Start"),
@@ -374,5 +432,7 @@ fn generic(package: &Package) -> Result<Kind, Refusal> {
         build: None,
         shape,
         warning: None,
+        build_environment: &[],
+        tool: None,
     })
 }

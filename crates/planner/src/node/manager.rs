@@ -1,6 +1,7 @@
 //! The package manager: which one, which version, and how it is spoken to.
 
 use crate::{
+    command::words,
     dockerfile::Caches,
     node::package::Package,
     tree::{Tree, shown},
@@ -13,6 +14,32 @@ pub(crate) enum Kind {
     YarnClassic,
     YarnBerry,
     Bun,
+}
+
+/// A program out of the npm registry that is put into the image beside the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// The runtime, where another manager installs.
+    Bun,
+    /// A server for handlers of the Fetch standard.
+    Srvx,
+}
+
+impl Tool {
+    /// The command that installs it.
+    pub(crate) fn obtain(self) -> String {
+        match self {
+            Self::Bun => obtain_bun("1"),
+            Self::Srvx => format!("npm install -g {QUIET} srvx@0"),
+        }
+    }
+}
+
+const QUIET: &str = "--no-audit --no-fund --no-update-notifier";
+
+/// Newer versions of npm do not run the script that puts the program in its place.
+fn obtain_bun(version: &str) -> String {
+    format!("npm install -g {QUIET} --ignore-scripts bun@{version} && node \"$(npm root -g)/bun/install.js\"")
 }
 
 #[derive(Clone, Debug)]
@@ -91,12 +118,16 @@ impl Manager {
         let (kind, version, because) = match (asked, by_lock) {
             (Some((kind, version)), _) => (kind, version, "packageManager in package.json".to_owned()),
             (None, Some((Kind::YarnClassic, lock))) => (yarn_kind(tree), None, lock.to_owned()),
-            (None, Some((kind, lock))) => (kind, None, lock.to_owned()),
+            (None, Some((kind, lock))) => (kind, engine(package, kind), lock.to_owned()),
             (None, None) if tree.has_file("pnpm-workspace.yaml") => {
                 (Kind::Pnpm, None, "pnpm-workspace.yaml".to_owned())
             }
             (None, None) if tree.has_file(".yarnrc.yml") => (Kind::YarnBerry, None, ".yarnrc.yml".to_owned()),
-            (None, None) => (Kind::Npm, None, "there is no lock file".to_owned()),
+            (None, None) => match [Kind::Pnpm, Kind::Bun].into_iter().find(|kind| only_engine(package, *kind)) {
+                Some(kind) => (kind, engine(package, kind), format!("engines.{} in package.json", kind.name())),
+                None if starts_with_bun(package) => (Kind::Bun, None, "scripts.start in package.json".to_owned()),
+                None => (Kind::Npm, None, "there is no lock file".to_owned()),
+            },
         };
         let lock = kind.locks().iter().copied().find(|lock| tree.has_file(lock));
         let all = [Kind::Pnpm, Kind::Bun, Kind::YarnClassic, Kind::Npm]
@@ -133,17 +164,14 @@ impl Manager {
     /// The command that puts the manager into the image; npm is there already. Everything comes from the npm registry.
     pub(crate) fn obtain(&self) -> Option<String> {
         let version = &self.version;
-        let flags = "--no-audit --no-fund --no-update-notifier";
+        let flags = QUIET;
         Some(match self.kind {
             Kind::Npm => return None,
             Kind::Pnpm => format!("npm install -g {flags} pnpm@{version}"),
             // The official image has a Yarn of its own in the same place.
             Kind::YarnClassic => format!("npm install -g {flags} --force yarn@{version}"),
             Kind::YarnBerry => format!("npm install -g {flags} --force @yarnpkg/cli-dist@{version}"),
-            // Newer versions of npm do not run the script that puts the program in its place.
-            Kind::Bun => format!(
-                "npm install -g {flags} --ignore-scripts bun@{version} && node \"$(npm root -g)/bun/install.js\""
-            ),
+            Kind::Bun => obtain_bun(version),
         })
     }
 
@@ -259,6 +287,27 @@ impl Manager {
 
     /// The files in which registries and their credentials are configured, possibly by variables.
     pub(crate) const CONFIGURATION: [&'static str; 4] = [".npmrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml"];
+}
+
+/// Whether `engines` asks for this manager and not for npm.
+fn only_engine(package: &Package, kind: Kind) -> bool {
+    let is_version = |text: &str| text.starts_with(|first: char| first.is_ascii_digit() || "^~>=v*x".contains(first));
+    package.text(&["engines", kind.name()]).is_some_and(is_version) && package.text(&["engines", "npm"]).is_none()
+}
+
+/// The version that `engines` asks for, if npm understands it as part of a package's name: not an open range, for which
+/// the lock file decides.
+fn engine(package: &Package, kind: Kind) -> Option<&str> {
+    let text = package.text(&["engines", kind.name()])?;
+    if let Some(base) = text.strip_prefix('^') {
+        return base.split('.').next().filter(|major| is_version(major) && *major != "0");
+    }
+    let plain = text.trim_start_matches(['=', 'v']);
+    (is_version(plain) && !plain.contains('-')).then_some(plain)
+}
+
+fn starts_with_bun(package: &Package) -> bool {
+    package.script("start").is_some_and(|start| words(start).next().is_some_and(|word| matches!(word, "bun" | "bunx")))
 }
 
 fn yarn_kind(tree: &Tree) -> Kind {

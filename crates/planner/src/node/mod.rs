@@ -12,15 +12,16 @@ mod write;
 
 use framework::{Kept, Shape};
 use install::{Dependencies, Install};
-use manager::{Kind, Manager};
+use manager::{Kind, Manager, Tool};
 use package::Package;
 
 use crate::{
     Refusal,
     caddy::{self, Missing},
-    command::Command,
+    command::{Command, words},
     dockerfile::Variables,
     settings::Choice,
+    static_site,
     survey::{Outcome, Survey},
     tree::Tree,
 };
@@ -44,9 +45,12 @@ struct Recipe {
     /// The build command, and whether its text is somebody else's.
     build: Option<Command>,
     build_variables: Variables,
+    build_environment: &'static [(&'static str, &'static str)],
     shape: Shape,
     /// The final image needs the package manager.
     runs_manager: bool,
+    /// What is there beside it.
+    tools: Vec<Tool>,
     /// Cache folders of the build tools, below the application's folder.
     build_caches: Vec<(&'static str, &'static str)>,
     dependencies: Dependencies,
@@ -83,6 +87,8 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
             build: None,
             shape: Shape::Unknown,
             warning: None,
+            build_environment: &[],
+            tool: None,
         },
         other => other?,
     };
@@ -107,6 +113,13 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
             Shape::Files { folder, missing }
         }
         (None, None) => shape(survey, &package, kind.shape, build.is_some(), &manager, has_workspaces)?,
+    };
+    let shape = match shape {
+        Shape::Files { folder, .. } if static_site::fallback(survey.tree) == Some(false) => Shape::Files {
+            folder,
+            missing: Missing::NotFound,
+        },
+        other => other,
     };
     tell(survey, &shape);
 
@@ -134,6 +147,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         Shape::Process { start, .. } => Some(start.clone()),
         _ => None,
     };
+    let tools = tools(survey, &package, &manager, start.as_ref(), build.as_ref(), kind.tool);
     let recipe = Recipe {
         major,
         runs_manager: start.as_ref().is_some_and(|start| {
@@ -145,6 +159,8 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         install,
         build,
         build_variables,
+        build_environment: kind.build_environment,
+        tools,
         shape,
         build_caches,
         dependencies,
@@ -202,6 +218,32 @@ fn build(
     };
     survey.fact("build command", &text, because);
     Command::parse(&text, because).map(Some)
+}
+
+/// Programs that the commands call and nothing installs.
+fn tools(
+    survey: &mut Survey<'_>,
+    package: &Package,
+    manager: &Manager,
+    start: Option<&Command>,
+    build: Option<&Command>,
+    of_framework: Option<Tool>,
+) -> Vec<Tool> {
+    let of_framework = of_framework.filter(|_| start.is_some_and(|start| start.names("srvx")));
+    let calls_bun = |command: &Command| command.names("bun") || command.names("bunx");
+    let script = package.script("build").filter(|_| build.is_some());
+    let in_script = script.is_some_and(|script| words(script).any(|word| matches!(word, "bun" | "bunx")));
+    let is_there = manager.kind == Kind::Bun || package.uses("bun");
+    let bun = (!is_there && (in_script || start.into_iter().chain(build).any(calls_bun))).then_some(Tool::Bun);
+    let tools: Vec<Tool> = bun.into_iter().chain(of_framework).collect();
+    for tool in &tools {
+        let (name, because) = match tool {
+            Tool::Bun => ("bun", "a command calls it"),
+            Tool::Srvx => ("srvx", "it serves the application and is not among the dependencies"),
+        };
+        survey.fact("added program", name, because);
+    }
+    tools
 }
 
 /// The shape, if need be from the files that are there.

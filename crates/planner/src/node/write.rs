@@ -151,6 +151,13 @@ impl Writer<'_> {
         if with_manager && (self.recipe.install.is_some() || self.recipe.build.is_some() || self.recipe.runs_manager) {
             self.manager();
         }
+        self.tools();
+    }
+
+    fn tools(&mut self) {
+        for tool in &self.recipe.tools {
+            self.file.run(&self.caches.mount("npm", "/root/.npm", false), &tool.obtain());
+        }
     }
 
     fn manager(&mut self) {
@@ -228,6 +235,7 @@ impl Writer<'_> {
 
     fn build(&mut self) {
         let Some(command) = &self.recipe.build else { return };
+        self.file.env(self.recipe.build_environment);
         self.file.variables_digest(&self.recipe.build_variables);
         let mounts: Vec<String> = self
             .recipe
@@ -254,6 +262,7 @@ impl Writer<'_> {
         if self.recipe.runs_manager {
             self.manager();
         }
+        self.tools();
         self.runtime_environment(true);
     }
 

@@ -179,6 +179,10 @@ impl Infrastructure for DockerEngine {
         self.ports_of(name).await
     }
 
+    async fn forget_unused_images(&self) -> Result<(), InfrastructureError> {
+        self.prune_pulled_images().await
+    }
+
     async fn follow_output(
         &self,
         name: &str,

@@ -2,32 +2,59 @@
 
 use std::{pin::pin, time::Duration};
 
-use bollard::{auth::DockerCredentials, errors::Error, query_parameters::CreateImageOptionsBuilder};
-use domain::ports::image::ImageError;
+use bollard::{auth::DockerCredentials, errors::Error, query_parameters::{CreateImageOptionsBuilder, PruneImagesOptionsBuilder, PushImageOptionsBuilder}};
+use domain::{
+    labels,
+    ports::{image::ImageError, infrastructure::InfrastructureError},
+};
 use futures_util::StreamExt;
 
-use super::client::{Client, refusal};
+use super::{
+    DockerEngine,
+    client::{self, Client, filters, refusal},
+};
 use crate::image::reference::Reference;
 
 /// How long a pull may take in all.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 impl Client {
+    /// What the registry of an image knows us by.
+    fn credentials(&self, reference: &Reference) -> Option<DockerCredentials> {
+        let access = self.registries().iter().find(|access| access.host == reference.host)?;
+        Some(DockerCredentials {
+            username: Some(access.username.clone()?),
+            password: Some(access.password.as_ref()?.expose().to_owned()),
+            serveraddress: Some(access.host.clone()),
+            ..DockerCredentials::default()
+        })
+    }
+
+    /// Pushes a tag of the engine's store to its registry.
+    pub(crate) async fn push(&self, reference: &str) -> Result<(), ImageError> {
+        let parsed = Reference::parse(reference).ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
+        let docker = self.docker().map_err(|error| explain(error, reference))?;
+        let options = PushImageOptionsBuilder::new().tag(parsed.version()).build();
+        let mut progress = pin!(docker.push_image(&parsed.name(), Some(options), self.credentials(&parsed)));
+        let everything = async {
+            while let Some(step) = progress.next().await {
+                let step = step.map_err(|error| explain(error, reference))?;
+                if let Some(error) = step.error_detail {
+                    return Err(explain_words(0, &error.message.unwrap_or_default(), reference));
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(DEADLINE, everything).await.unwrap_or_else(|_| {
+            let seconds = DEADLINE.as_secs();
+            Err(ImageError::Unreachable(format!("the push was not over after {seconds} s").into()))
+        })
+    }
+
     /// Pulls an image; its progress is nobody's business here.
     pub(crate) async fn pull(&self, reference: &str) -> Result<(), ImageError> {
         let parsed = Reference::parse(reference).ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
-        let credentials = self
-            .registries()
-            .iter()
-            .find(|access| access.host == parsed.host)
-            .and_then(|access| {
-                Some(DockerCredentials {
-                    username: Some(access.username.clone()?),
-                    password: Some(access.password.as_ref()?.expose().to_owned()),
-                    serveraddress: Some(access.host.clone()),
-                    ..DockerCredentials::default()
-                })
-            });
+        let credentials = self.credentials(&parsed);
         // A name without a tag would bring every tag of the repository.
         let options = CreateImageOptionsBuilder::new()
             .from_image(&parsed.with_version())
@@ -46,6 +73,28 @@ impl Client {
                 format!("the image was not there after {seconds} s").into(),
             ))
         })
+    }
+}
+
+impl DockerEngine {
+    /// The way to push what the embedded builder made.
+    pub(crate) async fn push(&self, reference: &str) -> Result<(), ImageError> {
+        self.client.push(reference).await
+    }
+
+    /// Removes the images that we built and that no container uses, when a registry has them too.
+    pub(super) async fn prune_pulled_images(&self) -> Result<(), InfrastructureError> {
+        if self.client.registries().is_empty() {
+            return Ok(());
+        }
+        let label = format!("{}={}", labels::INSTALLATION, self.installation);
+        // Not only the dangling ones: all that are unused.
+        let filters = filters([("dangling", vec!["false".to_owned()]), ("label", vec![label])]);
+        let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
+        let what = "unused images";
+        let docker = self.client.docker().map_err(|error| client::explain(error, what))?;
+        docker.prune_images(Some(options)).await.map_err(|error| client::explain(error, what))?;
+        Ok(())
     }
 }
 
