@@ -16,13 +16,26 @@ pub fn counterpart(what: &str, variable: &str) -> Option<String> {
     if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
         return Some(value);
     }
+    skipped(what);
+    None
+}
+
+/// Says by name that a counterpart is absent: on standard error, and as a line of the file that
+/// `CLICK_DEPLOY_TEST_SKIPS` names, so that a run can count them.
+///
+/// # Panics
+/// When `CLICK_DEPLOY_REQUIRE`, a list with commas, holds `what`.
+pub fn skipped(what: &str) {
     let required = std::env::var("CLICK_DEPLOY_REQUIRE").unwrap_or_default();
     assert!(
         !required.split(',').any(|name| name.trim() == what),
-        "{what} is required, and {variable} is not set"
+        "{what} is required and absent"
     );
     eprintln!("skipped: {what}");
-    None
+    if let Some(file) = std::env::var_os("CLICK_DEPLOY_TEST_SKIPS") {
+        let list = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        let _ = list.and_then(|mut list| std::io::Write::write_all(&mut list, format!("{what}\n").as_bytes()));
+    }
 }
 
 /// A name that nothing else has, on this machine and in other runs.

@@ -53,7 +53,7 @@ pub struct Resources {
 
 /// How an instance shows that it works. It is asked from outside the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", from = "WrittenHealthCheck")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum HealthCheck {
     /// The port accepts a connection.
@@ -64,6 +64,23 @@ pub enum HealthCheck {
         /// The path.
         path: HealthPath,
     },
+}
+
+/// As it is written in JSON: serde lets unknown fields pass beside a variant that has none of its own.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum WrittenHealthCheck {
+    Tcp {},
+    Http { path: HealthPath },
+}
+
+impl From<WrittenHealthCheck> for HealthCheck {
+    fn from(written: WrittenHealthCheck) -> Self {
+        match written {
+            WrittenHealthCheck::Tcp {} => Self::Tcp,
+            WrittenHealthCheck::Http { path } => Self::Http { path },
+        }
+    }
 }
 
 /// Who plans the build.

@@ -1,6 +1,6 @@
 //! The builder against a `buildkitd` of its own, where `CLICK_DEPLOY_TEST_BUILDKIT_HOST` names one and
 //! `CLICK_DEPLOY_TEST_REGISTRY` the plain registry (`host:port`) that it can push to.
-//! `CLICK_DEPLOY_TEST_SECURED_REGISTRY` (`user:password@host:port`, plain HTTP) is used when it is there.
+//! `CLICK_DEPLOY_TEST_AUTH_REGISTRY` is one that asks for a password.
 #![cfg(feature = "build")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
@@ -156,18 +156,17 @@ async fn failures_are_told_apart() {
 #[tokio::test]
 async fn a_registry_with_a_password_gets_it_and_no_other_does() {
     let Some(bed) = Bed::new() else { return };
-    let Ok(secured) = std::env::var("CLICK_DEPLOY_TEST_SECURED_REGISTRY") else {
-        skip("secured-registry");
-        return;
-    };
-    let (user, host) = secured.rsplit_once('@').unwrap();
-    let (user, password) = user.split_once(':').unwrap();
+    let Some(host) = counterpart("CLICK_DEPLOY_TEST_AUTH_REGISTRY", "registry") else { return };
+    let told = |variable: &str| std::env::var(variable).unwrap();
+    let user = told("CLICK_DEPLOY_TEST_AUTH_REGISTRY_USERNAME");
+    let password = told("CLICK_DEPLOY_TEST_AUTH_REGISTRY_PASSWORD");
+    let (host, password) = (host.as_str(), password.as_str());
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &[("f", "x")]);
     let mut request = bed.request(root.path(), &unique("secured"), "FROM scratch\nCOPY f /\n");
     request.image_name = format!("{host}/click-deploy-test/{}:1", unique("secured"));
     let known = RegistryAccess {
-        username: Some(user.to_owned()),
+        username: Some(user),
         password: Some(SecretText::new(password)),
         ..access(host)
     };

@@ -111,7 +111,7 @@ fn registry(variable: &str) -> Option<RegistryAccess> {
 }
 
 fn with_password(mut access: RegistryAccess) -> RegistryAccess {
-    let password = std::env::var("CLICK_DEPLOY_TEST_REGISTRY_PASSWORD");
+    let password = std::env::var("CLICK_DEPLOY_TEST_AUTH_REGISTRY_PASSWORD");
     access.username = Some("click-deploy".to_owned());
     access.password = Some(SecretText::new(
         password.unwrap_or_else(|_| "click-deploy-test".to_owned()),
@@ -171,7 +171,7 @@ async fn a_registry_keeps_the_image_store_contract() {
 
 #[tokio::test]
 async fn a_registry_with_a_password_keeps_the_image_store_contract() {
-    let Some(access) = registry("CLICK_DEPLOY_TEST_REGISTRY_AUTH") else {
+    let Some(access) = registry("CLICK_DEPLOY_TEST_AUTH_REGISTRY") else {
         return;
     };
     keeps_the_contract(with_password(access)).await;
@@ -179,7 +179,7 @@ async fn a_registry_with_a_password_keeps_the_image_store_contract() {
 
 #[tokio::test]
 async fn a_wrong_password_is_denied_and_shown_nowhere() {
-    let Some(access) = registry("CLICK_DEPLOY_TEST_REGISTRY_AUTH") else {
+    let Some(access) = registry("CLICK_DEPLOY_TEST_AUTH_REGISTRY") else {
         return;
     };
     let mut access = with_password(access);
@@ -200,7 +200,7 @@ async fn a_wrong_password_is_denied_and_shown_nowhere() {
 
 #[tokio::test]
 async fn a_pulled_image_runs_by_its_digest_and_goes_with_all_its_names() {
-    let Some(access) = registry("CLICK_DEPLOY_TEST_REGISTRY_AUTH").map(with_password) else {
+    let Some(access) = registry("CLICK_DEPLOY_TEST_AUTH_REGISTRY").map(with_password) else {
         return;
     };
     let Some(bed) = Bed::new().await else { return };

@@ -749,7 +749,7 @@ async fn a_dropped_checkout_leaves_no_process_and_no_directory() {
 #[tokio::test]
 async fn ssh_is_asked_at_the_right_place_and_reads_no_configuration_of_ours() {
     if Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: ssh");
+        contract::bed::skipped("ssh");
         return;
     }
     let bench = Bench::new();
@@ -771,7 +771,7 @@ async fn ssh_is_asked_at_the_right_place_and_reads_no_configuration_of_ours() {
 #[tokio::test]
 async fn a_deploy_key_is_made_and_nothing_of_it_stays() {
     if !Path::new("/usr/bin/ssh-keygen").exists() {
-        eprintln!("skipped: ssh-keygen");
+        contract::bed::skipped("ssh-keygen");
         return;
     }
     let bench = Bench::new();

@@ -7,6 +7,7 @@ use domain::{
     DeploymentId, ProjectId, Reason, ServiceId, labels,
     deployment::Phase,
     ports::{
+        image::ImageError,
         infrastructure::Instance,
         router::{Route, RouteState},
     },
@@ -21,7 +22,7 @@ use store::{
 use crate::{
     deploy::{provision, release},
     instances::{self, DEFAULT_PORT, Port, STOP_GRACE_SECONDS, refused},
-    routes,
+    routes::{self, Situation},
     runner::Outcome,
     saga::StepError,
     world::World,
@@ -129,7 +130,11 @@ pub(crate) async fn start(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
         }
         Err(StepError::Fail(reason)) => {
             // What served before goes on serving.
-            if let Err(error) = release::remove_instances_of_job(world, &claim.job.id.to_string()).await {
+            let undone = async {
+                show_current(world, service.id, &deployment).await?;
+                release::remove_instances_of_job(world, &claim.job.id.to_string()).await
+            };
+            if let Err(error) = undone.await {
                 return ended(error);
             }
             world.store.set_unhealthy(service.id, Some(&reason)).await?;
@@ -153,32 +158,45 @@ async fn bring_up_current(world: &World, claim: &Claim, service: &Service, deplo
     };
     world.router.set(&service.host, &route).await.map_err(provision::unrouted)?;
     for instance in &found {
-        world.infrastructure.keep_running(&instance.id, true).await.map_err(refused)?;
+        if let Err(error) = world.infrastructure.keep_running(&instance.id, true).await {
+            tracing::warn!("`{}` will not be restarted by the engine itself: {error}", instance.id);
+        }
     }
     Ok(())
+}
+
+/// Leads the address to the instances that the state knows, whoever had switched it.
+async fn show_current(world: &World, service: ServiceId, deployment: &Deployment) -> Result<(), StepError> {
+    let instances = world.infrastructure.instances(&service_labels(world, service)).await.map_err(refused)?;
+    let Some(service) = world.store.any_service(service).await? else { return Ok(()) };
+    let situation =
+        Situation { service: &service, port: deployment.port, instances: &instances, deploying: false, failure: None };
+    world.router.set(&service.host, &routes::wanted(&situation)).await.map_err(provision::unrouted)
 }
 
 /// Ends the instances that serve no more: neither the current ones, nor those of work that is under way.
 pub(crate) async fn retire(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
     let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
-    let (Some(current), Some(job)) = (service.current, service.current_job) else { return Ok(Outcome::Done) };
     let retiring = async {
         let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
-        let mut old = Vec::new();
+        let mut idle = Vec::new();
         for instance in &found {
-            let is_current = routes::belongs(instance, current, Some(job));
-            if !is_current && !belongs_to_work(world, service.organization, instance).await? {
-                old.push(instance);
+            if !belongs_to_work(world, service.organization, instance).await? {
+                idle.push(instance);
             }
         }
-        if old.is_empty() {
-            return Ok(());
+        // The order decides: what serves is read last, so that of every job that was over above it is known here.
+        let Some(service) = subject(world, claim).await? else { return Ok(()) };
+        let (Some(current), Some(job)) = (service.current, service.current_job) else { return Ok(()) };
+        let old: Vec<&Instance> =
+            idle.into_iter().filter(|instance| !routes::belongs(instance, current, Some(job))).collect();
+        if !old.is_empty() {
+            let drain = Duration::from_secs(service.settings.drain_timeout_seconds.into());
+            world.store.begin_phase(current, Phase::Drain, service.settings.drain_timeout_seconds + 60).await?;
+            let_go(world, &old, drain).await?;
+            forget_images(world).await;
         }
-        let drain = Duration::from_secs(service.settings.drain_timeout_seconds.into());
-        world.store.begin_phase(current, Phase::Drain, service.settings.drain_timeout_seconds + 60).await?;
-        let_go(world, &old, drain).await?;
-        world.store.end_phase(current, Phase::Drain, "done").await?;
-        forget_images(world).await;
+        world.store.end_drains(service.id).await?;
         Ok(())
     };
     match retiring.await {
@@ -210,7 +228,7 @@ pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<
         let drain = Duration::from_secs(service.settings.drain_timeout_seconds.min(5).into());
         let_go(world, &found.iter().collect::<Vec<_>>(), drain).await?;
         for deployment in world.store.deployments_with_image(service.id).await? {
-            remove_image(world, &deployment).await;
+            remove_image(world, claim, &deployment).await?;
         }
         Ok::<(), StepError>(())
     };
@@ -219,6 +237,9 @@ pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<
     }
     for deployment in world.store.deployments(service.id, i64::MAX, 10_000).await? {
         remove_work_directory(world, deployment.id).await;
+    }
+    for (upload, _) in world.store.uploads().await?.into_iter().filter(|(_, owner)| *owner == service.id) {
+        let _ = tokio::fs::remove_file(world.upload_file(upload)).await;
     }
     world.store.delete_service(service.id).await?;
     forget_images(world).await;
@@ -233,12 +254,22 @@ async fn forget_images(world: &World) {
     }
 }
 
-async fn remove_image(world: &World, deployment: &Deployment) {
-    if let Some(image) = &deployment.image
-        && let Err(error) = world.images.remove(image).await
-    {
-        tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference);
+/// How often the removal of a service waits for an image store that does not answer, before its images are left there.
+const PATIENCE_WITH_IMAGES: i64 = 5;
+
+async fn remove_image(world: &World, claim: &Claim, deployment: &Deployment) -> Result<(), StepError> {
+    let Some(image) = &deployment.image else { return Ok(()) };
+    match world.images.remove(image).await {
+        Ok(()) => {}
+        Err(ImageError::Unreachable(cause)) if claim.job.attempt < PATIENCE_WITH_IMAGES => {
+            let message = format!("the image store does not answer: {cause}");
+            return Err(StepError::Again(Reason::new("image-store-unreachable", message, "Start it.")));
+        }
+        Err(error) => {
+            tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference);
+        }
     }
+    Ok(())
 }
 
 async fn remove_work_directory(world: &World, deployment: DeploymentId) {

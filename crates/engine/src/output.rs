@@ -19,36 +19,44 @@ use crate::{notices::Notice, world::World};
 
 /// How often instances are looked for without being woken.
 const LOOK: Duration = Duration::from_secs(3);
+/// A deployment says many things in a row, and one look answers them all.
+const CALM: Duration = Duration::from_millis(100);
 /// The most lines of a service that are kept.
 const KEPT_LINES: i64 = 200_000;
 
 /// Follows every instance of the installation, for good.
 pub(crate) async fn run(world: Arc<World>) {
-    let mut followers: JoinSet<String> = JoinSet::new();
-    let mut followed: HashMap<String, Option<i64>> = HashMap::new();
+    let mut followers: JoinSet<(String, bool)> = JoinSet::new();
+    let mut followed: HashMap<String, Followed> = HashMap::new();
     let mut notices = world.notices.listen();
     loop {
         while let Some(ended) = followers.try_join_next() {
-            if let Ok(name) = ended {
-                // One that ended for good is remembered with its start, so that only a new start is followed again.
-                tracing::trace!("the output of `{name}` is read to its end");
+            let Ok((name, to_its_end)) = ended else { continue };
+            // One that ended for good is remembered with its start, so that only a new start is followed again; one that
+            // broke off goes on where it was.
+            match followed.get_mut(&name) {
+                Some(known) if to_its_end => known.under_way = false,
+                _ => drop(followed.remove(&name)),
             }
         }
         match world.infrastructure.instances(&world.installation_labels()).await {
             Ok(found) => {
-                followed.retain(|name, _| found.iter().any(|instance| &instance.name == name));
+                followed.retain(|name, known| known.under_way || found.iter().any(|instance| &instance.name == name));
                 for instance in found {
                     let Some(service) = instance.labels.get(labels::RESOURCE).and_then(|id| id.parse().ok()) else { continue };
-                    if followed.get(&instance.name) == Some(&instance.started_at_ms)
-                        || instance.status == InstanceStatus::Created
-                    {
+                    let started_at_ms = instance.started_at_ms;
+                    // Two that read the same output would keep its lines twice.
+                    let is_known = |known: &Followed| known.under_way || known.started_at_ms == started_at_ms;
+                    if followed.get(&instance.name).is_some_and(is_known) || instance.status == InstanceStatus::Created {
                         continue;
                     }
-                    followed.insert(instance.name.clone(), instance.started_at_ms);
+                    followed.insert(instance.name.clone(), Followed { started_at_ms, under_way: true });
                     let world = Arc::clone(&world);
                     followers.spawn(async move {
-                        follow(&world, service, &instance.name).await;
-                        instance.name
+                        let to_its_end = follow(&world, service, &instance.name).await;
+                        // An output that ends is the first sign of an instance that ended.
+                        world.notices.reconcile();
+                        (instance.name, to_its_end)
                     });
                 }
             }
@@ -57,7 +65,12 @@ pub(crate) async fn run(world: Arc<World>) {
         let _ = tokio::time::timeout(LOOK, async {
             loop {
                 match notices.recv().await {
-                    Ok(Notice::Deployment(_)) => return,
+                    Ok(Notice::Deployment(_)) => {
+                        tokio::time::sleep(CALM).await;
+                        // What came meanwhile is answered by the look that follows.
+                        notices = notices.resubscribe();
+                        return;
+                    }
                     Ok(Notice::Log(_)) => {}
                     Err(_) => {
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -69,18 +82,27 @@ pub(crate) async fn run(world: Arc<World>) {
     }
 }
 
-async fn follow(world: &Arc<World>, service: ServiceId, name: &str) {
+/// An instance whose output is or was followed.
+struct Followed {
+    started_at_ms: Option<i64>,
+    under_way: bool,
+}
+
+/// Follows an instance's output; whether to its end.
+async fn follow(world: &Arc<World>, service: ServiceId, name: &str) -> bool {
     let cursor = match world.store.output_cursor(name).await {
         Ok(cursor) => cursor,
         Err(error) => {
             tracing::warn!("the output of `{name}` is not followed: {error}");
-            return;
+            return false;
         }
     };
     let sink = Keep { world: Arc::clone(world), service, name: name.to_owned() };
-    if let Err(error) = world.infrastructure.follow_output(name, cursor, &sink).await {
+    let end = world.infrastructure.follow_output(name, cursor, &sink).await;
+    if let Err(error) = &end {
         tracing::debug!("the output of `{name}` broke off: {error}");
     }
+    end.is_ok()
 }
 
 struct Keep {

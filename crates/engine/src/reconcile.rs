@@ -240,9 +240,11 @@ async fn remove_orphans(world: &World, nobodys: &[Instance]) -> Result<(), crate
 }
 
 async fn remove_networks(world: &World) -> Result<(), crate::Error> {
+    // Listed before the projects are read: a network that is made meanwhile is not taken for nobody's.
+    let networks = world.infrastructure.networks(&world.installation_labels()).await?;
     let projects = world.store.all_projects().await?;
     let known: BTreeSet<String> = projects.iter().map(|project| world.network_name(project.id)).collect();
-    for network in world.infrastructure.networks(&world.installation_labels()).await? {
+    for network in networks {
         if !known.contains(&network.name) {
             world.infrastructure.remove_network(&network.name).await?;
         }

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::{DeploymentId, ServiceId, ports::image::StoredImage};
+use domain::{DeploymentId, Reason, ServiceId, ports::image::StoredImage};
 use store::{deployments::Deployment, jobs::Claim};
 
-use crate::{runner::Outcome, world::World};
+use crate::{deploy::build, runner::Outcome, world::World};
 
 /// The newest deployments whose image is kept.
 const NEWEST: usize = 10;
@@ -40,6 +40,32 @@ pub(crate) async fn is_shared(world: &World, deployment: &Deployment, image: &St
     let others = world.store.deployments_with_image(deployment.service).await?;
     let same = |other: &StoredImage| other.reference == image.reference || (image.reference.contains('@') && other.digest == image.digest);
     Ok(others.iter().any(|other| other.id != deployment.id && other.image.as_ref().is_some_and(same)))
+}
+
+async fn shared(world: &World, deployment: &Deployment, image: &StoredImage) -> bool {
+    // What is not known is not removed.
+    is_shared(world, deployment, image).await.unwrap_or(true)
+}
+
+/// Removes the image of a deployment that failed while the store of images was away.
+pub(crate) async fn remove_left(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
+    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else { return Ok(Outcome::Done) };
+    let Some(deployment) = world.store.any_deployment(id).await? else { return Ok(Outcome::Done) };
+    let Some(service) = world.store.any_service(deployment.service).await? else { return Ok(Outcome::Done) };
+    let removed = async {
+        let name = build::image_name(world, &service, &deployment);
+        match world.images.resolve_own(&name).await? {
+            Some(image) if !shared(world, &deployment, &image).await => world.images.remove(&image).await,
+            _ => Ok(()),
+        }
+    };
+    match removed.await {
+        Ok(()) => {
+            world.store.set_image_removed(id).await?;
+            Ok(Outcome::Done)
+        }
+        Err(error) => Ok(Outcome::Again(Reason::new("image-store", error.to_string(), ""))),
+    }
 }
 
 /// Removes the images of a service that retention does not keep.

@@ -16,8 +16,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_secs(2);
 /// Jobs at once. Most of them wait for something; builds have turns of their own.
 const JOBS_AT_ONCE: usize = 64;
-/// After how many attempts a job that cannot finish is given up.
-const ATTEMPTS: i64 = 50;
+/// From this attempt on, a job that does not come to its end is reported as an error. It is never given up: nothing else
+/// would do its work.
+const STUCK_FROM: i64 = 10;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -103,11 +104,10 @@ async fn work(world: &Arc<World>, claim: &Claim) {
             tracing::warn!(job.id = %job.id, "`{}` of `{}` was given up: {reason}", job.name, job.subject);
             world.store.finish_job(claim, Some(&reason)).await
         }
-        Ok(Outcome::Again(reason)) if job.attempt >= ATTEMPTS => {
-            tracing::error!(job.id = %job.id, "`{}` of `{}` is stuck: {reason}", job.name, job.subject);
-            world.store.finish_job(claim, Some(&reason)).await
-        }
         Ok(Outcome::Again(reason)) => {
+            if job.attempt >= STUCK_FROM {
+                tracing::error!(job.id = %job.id, "`{}` of `{}` is stuck and goes on: {reason}", job.name, job.subject);
+            }
             let pause_ms = (1000 << job.attempt.min(5)).min(30_000);
             world.store.put_back(claim, &reason, pause_ms).await
         }
@@ -153,6 +153,7 @@ async fn dispatch(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::E
         "retire-instances" => lifecycle::retire(world, claim).await,
         "remove-service" => lifecycle::remove_service(world, claim).await,
         "remove-project" => lifecycle::remove_project(world, claim).await,
+        "remove-image" => retention::remove_left(world, claim).await,
         "prune-images" => retention::prune(world, claim).await,
         other => Ok(Outcome::GiveUp(Reason::new("unknown-job", format!("this version knows no job `{other}`"), ""))),
     }

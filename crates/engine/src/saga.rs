@@ -54,8 +54,13 @@ pub(crate) enum End {
     Done,
     /// It was undone, for this reason.
     Undone(Reason),
-    /// Something could not be undone yet: try again later.
-    Stuck(Reason),
+    /// It is given up, and something could not be undone yet: try again later.
+    Stuck {
+        /// Why it is given up.
+        reason: Reason,
+        /// Why it could not be undone.
+        why: Reason,
+    },
     /// The state failed, or the lease is lost.
     Store(store::Error),
 }
@@ -107,6 +112,11 @@ pub(crate) async fn run<W: Sync>(
     backward(store, claim, stages, world, reason).await
 }
 
+/// Whether a saga was given up, and only undoing is left of it.
+pub(crate) async fn is_given_up(store: &Store, claim: &Claim) -> Result<bool, store::Error> {
+    Ok(store.journal(claim.job.id).await?.iter().any(|entry| entry.step == GIVING_UP))
+}
+
 async fn forward<W: Sync>(store: &Store, claim: &Claim, step: &dyn Step<W>, world: &W) -> Result<(), StepError> {
     store.write_journal(claim, step.name(), StepState::Started, None).await?;
     let mut pause = FIRST_PAUSE;
@@ -142,7 +152,7 @@ async fn backward<W: Sync>(store: &Store, claim: &Claim, stages: &[Stage<W>], wo
             Err(StepError::Store(error)) => return End::Store(error),
             Err(StepError::Fail(why) | StepError::Again(why)) => {
                 tracing::warn!(job.id = %claim.job.id, step = step.name(), "`{}` could not be undone yet: {why}", step.name());
-                return End::Stuck(why);
+                return End::Stuck { reason, why };
             }
         }
         if let Err(error) = store.write_journal(claim, step.name(), StepState::Undone, None).await {

@@ -87,8 +87,8 @@ pub struct PhaseRow {
     pub deadline_seconds: i64,
 }
 
-/// What is needed to make one.
-#[derive(Debug, Clone)]
+/// What is needed to make one. It has no `Debug`: its variables are not sealed yet.
+#[derive(Clone)]
 pub struct NewDeployment {
     /// Its id.
     pub id: DeploymentId,
@@ -151,6 +151,8 @@ const END_PHASE: &str = "UPDATE deployment_phases SET status = ?, finished_at_ms
     WHERE deployment_id = ? AND phase = ? AND status = 'running'";
 const END_PHASES: &str =
     "UPDATE deployment_phases SET status = ?, finished_at_ms = ? WHERE deployment_id = ? AND status = 'running'";
+const END_DRAINS: &str = "UPDATE deployment_phases SET status = 'done', finished_at_ms = ? WHERE phase = 'drain' \
+    AND status = 'running' AND deployment_id IN (SELECT id FROM deployments WHERE service_id = ?)";
 const STEPS: &str = "SELECT * FROM deployment_steps WHERE deployment_id = ? ORDER BY position";
 const UPDATE_STEP: &str =
     "UPDATE deployment_steps SET name = ?, cached = ?, seconds = ?, error = ? WHERE deployment_id = ? AND step_id = ?";
@@ -388,6 +390,16 @@ impl Store {
             .bind(phase.name())
             .execute(&mut *write.transaction)
             .await?;
+        write.commit().await
+    }
+
+    /// Ends the draining of whatever served before, for which of the service's deployments it was begun.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_drains(&self, service: ServiceId) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(END_DRAINS).bind(now_ms()).bind(service.to_string()).execute(&mut *write.transaction).await?;
         write.commit().await
     }
 

@@ -63,7 +63,7 @@ const CANDIDATES: &str = "SELECT * FROM jobs WHERE status IN ('waiting', 'runnin
     AND run_after_ms <= ? AND NOT EXISTS (SELECT 1 FROM jobs earlier WHERE earlier.serial_key = jobs.serial_key \
     AND earlier.status IN ('waiting', 'running') AND earlier.id < jobs.id) ORDER BY id LIMIT ?";
 const CLAIM: &str = "UPDATE jobs SET status = 'running', owner = ?, lease_until_ms = ?, attempt = attempt + 1 \
-    WHERE id = ? AND attempt = ? AND lease_until_ms <= ?";
+    WHERE id = ? AND attempt = ? AND lease_until_ms <= ? AND status IN ('waiting', 'running')";
 const RENEW: &str = "UPDATE jobs SET lease_until_ms = ? WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
 const FINISH: &str = "UPDATE jobs SET status = ?, reason = ?, finished_at_ms = ?, lease_until_ms = 0 \
     WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";

@@ -7,6 +7,7 @@ import time
 
 import httpx
 import websockets
+import websockets.exceptions
 
 BASE = "/v1/click-deploy"
 OVER = ("live", "failed", "cancelled", "superseded")

@@ -461,7 +461,7 @@ mod tests {
         let Some(railpack) = Railpack::find(&path) else {
             let required = std::env::var("CLICK_DEPLOY_REQUIRE").unwrap_or_default();
             assert!(!required.contains("railpack"), "railpack is required and absent");
-            eprintln!("skipped: railpack");
+            contract::bed::skipped("railpack");
             return;
         };
         eprintln!("{}", railpack.version().await.unwrap());
@@ -473,7 +473,7 @@ mod tests {
         match railpack.prepare(&application, &BTreeMap::new(), &scratch).await {
             Ok(prepared) => assert!(prepared.plan.contains("steps")),
             // A closed network.
-            Err(RailpackError::Transient(message)) => eprintln!("skipped: railpack ({message})"),
+            Err(RailpackError::Transient(message)) => contract::bed::skipped(&format!("railpack ({message})")),
             Err(other) => panic!("{other:?}"),
         }
     }

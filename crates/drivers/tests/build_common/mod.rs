@@ -24,15 +24,7 @@ pub(crate) fn counterpart(variable: &str, name: &str) -> Option<String> {
     value
 }
 
-/// Says that a counterpart is absent, or fails where it must be there.
-pub(crate) fn skip(name: &str) {
-    let required = std::env::var("CLICK_DEPLOY_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split([',', ' ']).any(|required| required == name),
-        "{name} is required and absent"
-    );
-    eprintln!("skipped: {name}");
-}
+pub(crate) use contract::bed::skipped as skip;
 
 /// Keeps all that a build tells.
 #[derive(Default)]

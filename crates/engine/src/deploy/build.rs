@@ -17,11 +17,13 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::{deployments::Deployment, services::Service};
 
 use super::{Deploying, build_failure};
 use crate::{
     retention,
     saga::{Step, StepError},
+    world::World,
 };
 
 pub(super) struct Build;
@@ -167,7 +169,7 @@ impl Step<Deploying> for Build {
             Some(built) if built.own => Some(built.image),
             Some(_) => None,
             // A crash hid whether it was built: it has a name of its own, by which it is found.
-            None if builds(deployment) => match world.images.resolve_own(&image_name(deploying)).await {
+            None if builds(deployment) => match world.images.resolve_own(&image_name(world, &deploying.service, deployment)).await {
                 Ok(image) => image,
                 Err(error) => return Err(not_stored(error)),
             },
@@ -183,14 +185,13 @@ impl Step<Deploying> for Build {
     }
 }
 
-fn builds(deployment: &store::deployments::Deployment) -> bool {
+fn builds(deployment: &Deployment) -> bool {
     matches!(deployment.revision, Revision::Git { .. } | Revision::Upload { .. })
 }
 
 /// The name of what this deployment builds. It does not depend on what is found out while building, so that a crash
 /// hides nothing: the commit is in the labels.
-fn image_name(deploying: &Deploying) -> String {
-    let Deploying { world, service, deployment, .. } = deploying;
+pub(crate) fn image_name(world: &World, service: &Service, deployment: &Deployment) -> String {
     world.images.name_for(
         &service.organization.short(),
         &service.project.short(),
@@ -280,7 +281,7 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
         recipe: plan.recipe,
         secrets: plan.secrets,
         cache_key,
-        image_name: image_name(deploying),
+        image_name: image_name(world, service, deployment),
         labels: image_labels,
         no_cache: deployment.no_cache,
     };
@@ -301,9 +302,7 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
     drop(turn);
     progress.say(Phase::Build, &format!("built {}", image.digest));
     drop(work);
-    if let Revision::Upload { upload } = deployment.revision {
-        remove_upload(world, upload).await?;
-    }
+    // An upload stays until its deployment is over: the journal does not know yet that it was built.
     Ok(BuiltImage { image, own: true })
 }
 
@@ -314,13 +313,6 @@ impl SourceObserver for BaseImageLines<'_> {
     fn line(&self, text: &str) {
         self.0.push(Phase::Build, domain::logs::LogLevel::Info, "base images", text);
     }
-}
-
-async fn remove_upload(world: &crate::World, upload: domain::UploadId) -> Result<(), StepError> {
-    let file = world.upload_file(upload);
-    // What cannot be removed now is found by the reconciler.
-    let _ = tokio::fs::remove_file(&file).await;
-    Ok(world.store.delete_upload(upload).await?)
 }
 
 /// Passes on what the builder says, and remembers that it pushes.

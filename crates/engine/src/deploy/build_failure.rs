@@ -5,6 +5,9 @@ use domain::Reason;
 /// Longer than this nobody reads in a heading.
 const LONGEST_STEP: usize = 200;
 
+/// Longer than this no line is told.
+const LONGEST_LINE: usize = 400;
+
 /// What follows the error and says nothing by itself.
 const NOISE: &[&str] = &[
     "hint: see above",
@@ -69,12 +72,24 @@ pub(super) fn reason(step: &str, message: &str, exit_code: Option<i32>, tail: &[
         None | Some(137) => message.to_owned(),
         Some(code) => format!("exit code {code}"),
     };
-    let said = telling(tail).map_or_else(String::new, |line| format!(". It said: {line}"));
+    let said = said(tail);
     let advice = ADVICE
         .iter()
         .find(|(signs, _)| tail.iter().any(|line| signs.iter().any(|sign| line.contains(sign))))
         .map_or("The build's log has the whole story.", |(_, advice)| advice);
     Reason::new("build-failed", format!("the build failed in `{}`: {code}{said}", without_mounts(step)), advice)
+}
+
+/// What to add to a sentence about something that failed; nothing if it said nothing.
+pub(super) fn said(lines: &[String]) -> String {
+    telling(lines).map_or_else(String::new, |line| format!(". It said: {}", shortened(line, LONGEST_LINE)))
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    format!("{}…", text.chars().take(longest).collect::<String>())
 }
 
 /// The line that most probably says why: npm says it first, nearly everything else last.
@@ -87,7 +102,18 @@ fn telling(tail: &[String]) -> Option<&str> {
             !rest.is_empty() && !DETAILS.iter().any(|detail| rest.starts_with(detail))
         })
     });
-    npm.or_else(|| lines.iter().rev().find(|line| is_error(line))).or_else(|| lines.last()).copied()
+    npm.or_else(|| lines.iter().rev().find(|line| is_exception(line)))
+        .or_else(|| lines.iter().rev().find(|line| is_error(line)))
+        .or_else(|| lines.last())
+        .copied()
+}
+
+/// `package.SomeError: why`, as Python and Node.js end their stacks or begin them.
+fn is_exception(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(name, _)| {
+        ["Error", "Exception"].iter().any(|end| name.ends_with(end))
+            && name.chars().all(|character| character.is_ascii_alphanumeric() || "._".contains(character))
+    })
 }
 
 fn is_noise(line: &str) -> bool {
@@ -108,11 +134,12 @@ fn is_error(line: &str) -> bool {
 fn without_mounts(step: &str) -> String {
     let words: Vec<&str> = step.split_whitespace().filter(|word| !word.starts_with("--mount=")).collect();
     let text = words.join(" ");
-    if text.chars().count() <= LONGEST_STEP {
-        return text;
-    }
-    let kept: String = text.chars().take(LONGEST_STEP).collect();
-    format!("{kept}…")
+    // The planner's form for commands that are somebody else's.
+    let command = text.split_once(r#" ["sh","-c","#).and_then(|(before, _)| {
+        let list: Vec<String> = serde_json::from_str(&text[before.len() + 1..]).ok()?;
+        Some(format!("{before} {}", list.get(2)?))
+    });
+    shortened(command.as_deref().unwrap_or(&text), LONGEST_STEP)
 }
 
 #[cfg(test)]
@@ -146,6 +173,10 @@ mod tests {
     fn without_any_sign_the_last_line_is_told() {
         assert_eq!(telling(&lines("one\ntwo\n\n")), Some("two"));
         assert_eq!(telling(&[]), None);
+        let traceback = lines("  File x\nValueError: no PORT\n[ERROR] Worker (pid:9) exited with code 3\n");
+        assert_eq!(telling(&traceback), Some("ValueError: no PORT"));
+        let planned = r#"[build 2/3] RUN --mount=type=cache,id=1,target=/app     ["sh","-c","npm run build"]"#;
+        assert_eq!(without_mounts(planned), "[build 2/3] RUN npm run build");
         assert_eq!(reason("RUN x", "it was stopped", None, &[]).message, "the build failed in `RUN x`: it was stopped");
     }
 }

@@ -11,7 +11,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use super::{Deploying, go_live, provision::unrouted, release::{Released, show_output}};
+use super::{Deploying, go_live, provision::unrouted, release::{Released, with_last_words}};
 use crate::{
     instances::{ended, refused},
     routes::{self, Situation},
@@ -99,8 +99,7 @@ async fn still_running(deploying: &Deploying) -> Result<(), StepError> {
     wanted.insert(labels::JOB.to_owned(), claim.job.id.to_string());
     let instances = world.infrastructure.instances(&wanted).await.map_err(refused)?;
     let Some(exit) = instances.into_iter().find_map(|instance| instance.exit) else { return Ok(()) };
-    show_output(deploying).await;
-    Err(StepError::Fail(ended(&exit)))
+    Err(with_last_words(deploying, ended(&exit)).await)
 }
 
 async fn ask(deploying: &Deploying) -> Result<(), StepError> {

@@ -1,7 +1,7 @@
 //! A deployment as a saga: `provision ∥ build → release → check`, then it is live. Until the check has seen the new
 //! version at the public address, the old one serves, and every step can be taken back.
 
-mod build;
+pub(crate) mod build;
 mod build_failure;
 mod check;
 mod progress;
@@ -13,6 +13,8 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     DeploymentId, Reason,
     deployment::{DeploymentEvent, DeploymentStatus, Phase},
+    labels,
+    ports::infrastructure::InfrastructureError,
 };
 use store::{
     deployments::Deployment,
@@ -28,6 +30,9 @@ use crate::{
     world::World,
 };
 use progress::Progress;
+
+/// How often undoing is tried while the service's next deployment waits: about a minute.
+const PATIENCE: i64 = 6;
 
 /// What the steps of one deployment share.
 pub(crate) struct Deploying {
@@ -86,8 +91,12 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
     let Ok(id) = claim.job.subject.parse::<DeploymentId>() else { return Ok(Outcome::Done) };
     let Some(deployment) = world.store.any_deployment(id).await? else { return Ok(Outcome::Done) };
     let Some(service) = world.store.any_service(deployment.service).await? else { return Ok(Outcome::Done) };
-    if deployment.status.is_final() {
+    let is_over = deployment.status.is_final();
+    if is_over && !(deployment.status != DeploymentStatus::Live && saga::is_given_up(&world.store, claim).await?) {
         // It was killed after it went live and before it could say that it is done.
+        if deployment.status == DeploymentStatus::Live {
+            keep_running(world, claim).await;
+        }
         let mut write = world.store.write().await?;
         if deployment.status == DeploymentStatus::Live {
             write.set_finished(id).await?;
@@ -98,11 +107,14 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
         return Ok(Outcome::Finished);
     }
     let event = if deployment.status == DeploymentStatus::Queued { DeploymentEvent::Begin } else { DeploymentEvent::Resume };
-    let status = world.store.move_deployment(id, deployment.status, event).await?;
+    let status = match is_over {
+        true => deployment.status,
+        false => world.store.move_deployment(id, deployment.status, event).await?,
+    };
     world.notices.tell(Notice::Deployment(id));
     let progress = Progress::start(Arc::clone(world), id);
     let _guard = progress.guard();
-    if event == DeploymentEvent::Resume {
+    if event == DeploymentEvent::Resume && !is_over {
         progress.say(Phase::Provision, "the platform was restarted: the deployment goes on from where it was");
     }
     let deploying = Deploying {
@@ -123,6 +135,21 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
     progress.finish().await;
     world.notices.tell(Notice::Deployment(id));
     outcome
+}
+
+/// Tells the engine to bring back by itself what a job started.
+async fn keep_running(world: &World, claim: &Claim) {
+    let mut wanted = world.installation_labels();
+    wanted.insert(labels::JOB.to_owned(), claim.job.id.to_string());
+    let kept = async {
+        for instance in world.infrastructure.instances(&wanted).await? {
+            world.infrastructure.keep_running(&instance.name, true).await?;
+        }
+        Ok::<(), InfrastructureError>(())
+    };
+    if let Err(error) = kept.await {
+        tracing::warn!("what serves will not be restarted by the engine itself: {error}");
+    }
 }
 
 /// Yields when someone asked to cancel the deployment, or to remove its service.
@@ -167,10 +194,11 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
         End::Undone(reason) => {
             let was_cancelled = reason.code == "cancelled";
             let phase = phase_of(*deploying.status.lock().await);
-            if was_cancelled {
-                progress.say(phase, "cancelled; everything that it had made is gone");
-            } else {
-                progress.error(phase, &format!("failed: {reason}"));
+            match (deployment.status.is_final(), was_cancelled) {
+                // It was said when it failed.
+                (true, _) => {}
+                (false, true) => progress.say(phase, "cancelled; everything that it had made is gone"),
+                (false, false) => progress.error(phase, &format!("failed: {reason}")),
             }
             progress.flush().await;
             let event = if was_cancelled { DeploymentEvent::Cancel } else { DeploymentEvent::Fail };
@@ -181,10 +209,31 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             world.notices.reconcile();
             Ok(Outcome::Finished)
         }
-        End::Stuck(reason) => {
+        End::Stuck { reason, why } => {
+            // The user is told at once that it failed; only what is left is tried again.
             let phase = phase_of(*deploying.status.lock().await);
-            progress.error(phase, &format!("could not be taken back yet, and is tried again: {reason}"));
-            Ok(Outcome::Again(reason))
+            if !deployment.status.is_final() {
+                progress.error(phase, &format!("failed: {reason}"));
+                progress.warn(phase, &format!("what it had made could not be taken back yet, and is tried again: {why}"));
+            }
+            progress.flush().await;
+            let was_cancelled = reason.code == "cancelled";
+            let event = if was_cancelled { DeploymentEvent::Cancel } else { DeploymentEvent::Fail };
+            let mut write = world.store.write().await?;
+            write.end_deployment(deployment.id, event, Some(&reason)).await?;
+            if claim.job.attempt < PATIENCE {
+                write.commit().await?;
+                return Ok(Outcome::Again(why));
+            }
+            // The service's next deployment has waited long enough. Instances and routes that belong to no work go with
+            // the reconciler; an image has a job of its own.
+            let id = deployment.id.to_string();
+            write.enqueue(service.organization, "remove-image", &id, &format!("image/{id}")).await?;
+            write.finish_job(claim, Some(&why)).await?;
+            write.commit().await?;
+            world.notices.reconcile();
+            world.notices.job();
+            Ok(Outcome::Finished)
         }
         End::Store(error) => Err(error),
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
+    Reason,
     deployment::{DeploymentEvent, Phase},
     labels,
     logs::LogLevel,
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::deployments::Deployment;
 
-use super::{Deploying, build::BuiltImage};
+use super::{Deploying, build::BuiltImage, build_failure};
 use crate::{
     instances::{self, DEFAULT_PORT, Port, refused},
     saga::{Step, StepError},
@@ -58,10 +59,10 @@ impl Step<Deploying> for Release {
                 progress.say(Phase::Release, &format!("starting {replicas} instance(s), PORT is {}", port.number));
                 let say = |text: &str| progress.say(Phase::Release, text);
                 let up = instances::bring_up(world, service, deployment, claim.job.id, &image, port, &say).await;
-                if matches!(up, Err(StepError::Fail(_))) {
-                    show_output(deploying).await;
-                }
-                let (instances, port) = up?;
+                let (instances, port) = match up {
+                    Err(StepError::Fail(reason)) => return Err(with_last_words(deploying, reason).await),
+                    other => other?,
+                };
                 world.store.set_port(deployment.id, port).await?;
                 Ok(Released { instances, port })
             })
@@ -112,8 +113,18 @@ async fn choose_port(world: &World, deployment: &Deployment, image: &StoredImage
     Ok(Port { number: exposed.unwrap_or(DEFAULT_PORT), chosen: false })
 }
 
+/// Shows what instances that do not work said last, and adds the line that says why they ended, if they did.
+pub(super) async fn with_last_words(deploying: &Deploying, mut reason: Reason) -> StepError {
+    let lines = show_output(deploying).await;
+    if reason.code == "exited" && !reason.message.contains("exit code 0") {
+        reason.message.push_str(&build_failure::said(&lines));
+    }
+    StepError::Fail(reason)
+}
+
 /// Puts the last lines of instances that do not work into the deployment's own log, where the failure is looked at.
-pub(crate) async fn show_output(deploying: &Deploying) {
+async fn show_output(deploying: &Deploying) -> Vec<String> {
+    let mut said = Vec::new();
     let Deploying { world, service, claim, deployment, progress, .. } = deploying;
     for replica in 1..=deployment.made.settings.replicas.get() {
         let name = instances::name(service, claim.job.id, replica);
@@ -125,8 +136,10 @@ pub(crate) async fn show_output(deploying: &Deploying) {
         for line in lines {
             let level = if line.level == LogLevel::Error { LogLevel::Warn } else { line.level };
             progress.push(Phase::Release, level, &name, &line.text);
+            said.push(line.text);
         }
     }
+    said
 }
 
 /// Keeps the last lines.

@@ -46,8 +46,9 @@ impl Engine {
     /// When it is missing.
     pub async fn remove_project(&self, organization: OrganizationId, id: ProjectId) -> Result<Job, Error> {
         self.project(organization, id).await?;
-        let services = self.world.store.services(organization, id, "", "", 10_000).await?;
         let mut write = self.world.store.write().await?;
+        // Read while nobody else writes: a service that was made a moment ago goes too.
+        let services = self.world.store.services(organization, id, "", "", 10_000).await?;
         write.mark_project_removing(id).await?;
         for service in &services {
             let service_id = service.id.to_string();

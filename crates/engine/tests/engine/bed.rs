@@ -166,6 +166,11 @@ impl Bed {
         self.start_runner();
     }
 
+    /// What the engine works with now.
+    pub(crate) fn shared(&self) -> &World {
+        &self.shared
+    }
+
     pub(crate) fn directory(&self) -> &std::path::Path {
         self.directory.path()
     }
@@ -255,11 +260,6 @@ impl Bed {
         .await
     }
 
-    pub(crate) async fn until_status(&self, id: DeploymentId, status: DeploymentStatus) {
-        let what = format!("the deployment is {}", status.name());
-        self.until(&what, async || (self.deployment(id).await.status == status).then_some(())).await;
-    }
-
     /// Waits until no job is left.
     pub(crate) async fn until_quiet(&self) {
         self.until("every job is over", async || {
@@ -279,7 +279,7 @@ impl Bed {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(90), looked).await {
+        match tokio::time::timeout(Duration::from_secs(60), looked).await {
             Ok(answer) => answer,
             Err(_) => panic!("not in time: {what}; jobs: {:#?}; there: {:#?}", self.jobs().await, self.world.alive()),
         }

@@ -10,7 +10,7 @@ use store::services::Wanted;
 
 use crate::{
     bed::{Bed, REPOSITORY, git, replicas, uploads},
-    watched::{Moment, Which},
+    watched::{Moment, Pause, Which},
 };
 
 /// What is under way when the platform is killed.
@@ -119,23 +119,30 @@ async fn check(bed: &Bed, work: Work, service: &Service, begun: Begun) {
     }
 }
 
+/// One run makes a few calls less than another: then everything is over, and the kill comes afterwards.
+async fn reached_or_over(bed: &Bed, pause: &Pause) {
+    tokio::select! {
+        () = pause.reached() => {}
+        () = bed.until_quiet() => {}
+    }
+}
+
 async fn killed(work: Work, kill: Kill) {
     let (mut bed, service) = prepare(work).await;
     let again = match kill {
         Kill::At(number, moment) => {
             let pause = bed.watched.pause(Which::Nth(number), moment);
             let begun = begin(&bed, work, service.id).await;
-            // Background loops may have made a call that a quieter run did not: then there is nothing to kill.
-            let _ = tokio::time::timeout(Duration::from_secs(20), pause.reached()).await;
+            reached_or_over(&bed, &pause).await;
             begun
         }
         Kill::Twice(number) => {
             let pause = bed.watched.pause(Which::Nth(number), Moment::After);
             let begun = begin(&bed, work, service.id).await;
-            let _ = tokio::time::timeout(Duration::from_secs(20), pause.reached()).await;
+            reached_or_over(&bed, &pause).await;
             let second = bed.watched.pause(Which::Nth(1), Moment::After);
             bed.restart().await;
-            let _ = tokio::time::timeout(Duration::from_secs(5), second.reached()).await;
+            reached_or_over(&bed, &second).await;
             begun
         }
         Kill::After(milliseconds) => {

@@ -5,12 +5,12 @@
 mod bed;
 mod broken;
 mod killed;
-// mod lifecycle;
-// mod logs;
+mod lifecycle;
+mod logs;
 mod queue;
-// mod reconciler;
-// mod removal;
-// mod rollback;
-// mod tenancy;
+mod reconciler;
+mod removal;
+mod rollback;
+mod tenancy;
 mod unreachable;
 mod watched;

@@ -74,6 +74,8 @@ struct Planned {
 #[derive(Default)]
 struct State {
     counted: usize,
+    /// The number of the proxy's table.
+    changes: u64,
     planned: Vec<Planned>,
     served: BTreeSet<HostName>,
     violations: Vec<String>,
@@ -197,6 +199,7 @@ impl Watched {
         let number = {
             let mut state = self.state();
             state.counted += usize::from(is_of_jobs(step));
+            state.changes += u64::from(matches!(step, Step::SetRoute | Step::RemoveRoute));
             state.counted
         };
         self.gate(step, Moment::Before, number).await;
@@ -298,6 +301,26 @@ impl Router for Watched {
     }
     async fn table(&self) -> Result<BTreeMap<HostName, Route>, RouterError> {
         self.around(Step::Table, self.world.table()).await
+    }
+    async fn table_at(&self) -> Result<(u64, BTreeMap<HostName, Route>), RouterError> {
+        let number = self.state().changes;
+        let table = self.around(Step::Table, self.world.table()).await?;
+        Ok((number, table))
+    }
+    async fn change_at(&self, number: u64, host: &HostName, route: Option<&Route>) -> Result<Option<u64>, RouterError> {
+        {
+            let mut state = self.state();
+            if state.changes != number {
+                return Ok(None);
+            }
+            state.changes += 1;
+        }
+        match route {
+            Some(route) => self.world.set(host, route).await?,
+            None => Router::remove(&self.world, host).await?,
+        }
+        self.look(Step::SetRoute).await;
+        Ok(Some(number + 1))
     }
     async fn drained(&self, instance: &str, limit: Duration) -> Result<u64, RouterError> {
         self.around(Step::Drained, self.world.drained(instance, limit)).await

@@ -30,7 +30,7 @@ impl Tool {
     pub(crate) fn obtain(self) -> String {
         match self {
             Self::Bun => obtain_bun("1"),
-            Self::Srvx => format!("npm install -g {QUIET} srvx@0"),
+            Self::Srvx => format!("npm install -g {QUIET} srvx@1"),
         }
     }
 }
@@ -139,7 +139,10 @@ impl Manager {
             .collect();
         let version = version.map_or_else(|| default_version(tree, kind).to_owned(), str::to_owned);
         let plugins = tree.head(".yarnrc.yml").contains("workspace-tools");
-        let can_focus = plugins || !(version.starts_with("2.") || version.starts_with("3."));
+        // A Yarn that lies in the repository runs instead of the installed one.
+        let own = yarn_of_its_own(tree);
+        let running = own.as_deref().unwrap_or(&version);
+        let can_focus = plugins || !["2", "3"].contains(&running.split('.').next().unwrap_or_default());
         let has_yarn_cache = tree.has_folder(".yarn/cache");
         Self {
             kind,
@@ -319,6 +322,15 @@ fn yarn_kind(tree: &Tree) -> Kind {
     }
 }
 
+/// The version in `yarnPath: .yarn/releases/yarn-2.4.3.cjs`.
+fn yarn_of_its_own(tree: &Tree) -> Option<String> {
+    let settings = tree.head(".yarnrc.yml");
+    let path = settings.lines().find_map(|line| line.strip_prefix("yarnPath:"))?;
+    let file = path.trim().trim_matches(['"', '\'']).rsplit('/').next()?;
+    let version = file.strip_prefix("yarn-")?.split(".cjs").next()?;
+    is_version(version).then(|| version.to_owned())
+}
+
 /// The version of a manager that reads the lock file, when nothing names one.
 fn default_version(tree: &Tree, kind: Kind) -> &'static str {
     match kind {
@@ -336,7 +348,15 @@ fn default_version(tree: &Tree, kind: Kind) -> &'static str {
             }
         }
         Kind::YarnClassic => "1.22.22",
-        Kind::YarnBerry => "4",
+        Kind::YarnBerry => {
+            let lock = tree.head("yarn.lock");
+            let mut lines = lock.lines().skip_while(|line| *line != "__metadata:").skip(1);
+            match lines.next().and_then(|line| line.trim().strip_prefix("version:")).map(str::trim) {
+                Some("4" | "5") => "2",
+                Some("6" | "7") => "3",
+                _ => "4",
+            }
+        }
         Kind::Bun => "1",
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         Recipe,
         framework::{Kept, Shape},
         install::{Dependencies, Inputs, Install},
+        manager::Tool,
     },
 };
 
@@ -151,11 +152,12 @@ impl Writer<'_> {
         if with_manager && (self.recipe.install.is_some() || self.recipe.build.is_some() || self.recipe.runs_manager) {
             self.manager();
         }
-        self.tools();
+        // What only serves is of no use to a build.
+        self.tools(|tool| stage.is_none() || tool == Tool::Bun);
     }
 
-    fn tools(&mut self) {
-        for tool in &self.recipe.tools {
+    fn tools(&mut self, wanted: impl Fn(Tool) -> bool) {
+        for tool in self.recipe.tools.iter().filter(|tool| wanted(**tool)) {
             self.file.run(&self.caches.mount("npm", "/root/.npm", false), &tool.obtain());
         }
     }
@@ -262,7 +264,7 @@ impl Writer<'_> {
         if self.recipe.runs_manager {
             self.manager();
         }
-        self.tools();
+        self.tools(|_| true);
         self.runtime_environment(true);
     }
 

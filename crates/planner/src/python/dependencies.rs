@@ -76,6 +76,9 @@ impl Names {
         if name == "fastapi" && (extra.contains("standard") || extra.contains("all")) {
             self.names.insert("uvicorn".to_owned());
         }
+        if name == "python-fasthtml" {
+            self.names.insert("uvicorn".to_owned());
+        }
         self.names.insert(name);
     }
 }
@@ -172,7 +175,7 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
             .and_then(Value::as_bool);
         Installer::Poetry {
             is_locked: tree.has("poetry.lock"),
-            is_package: mode.unwrap_or(true) && has_backend,
+            is_package: mode.unwrap_or(has_backend && has_modules(tree, project)) && has_backend,
         }
     } else if tree.has("Pipfile") {
         Installer::Pipenv {
@@ -191,6 +194,24 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         Installer::Nothing
     };
     Ok((installer, names))
+}
+
+/// Whether Poetry would find something to package: many a project of scripts has its build system by default only.
+fn has_modules(tree: &Tree, project: &Table) -> bool {
+    let poetry = table(project, &["tool", "poetry"]);
+    if poetry.is_some_and(|poetry| poetry.contains_key("packages") || poetry.contains_key("include")) {
+        return true;
+    }
+    let name = poetry
+        .and_then(|poetry| poetry.get("name"))
+        .or_else(|| project.get("project")?.get("name"))
+        .and_then(Value::as_str);
+    let Some(name) = name.map(|name| name.to_lowercase().replace(['-', '.'], "_")).filter(|name| is_plain_path(name)) else {
+        return false;
+    };
+    ["", "src/"]
+        .iter()
+        .any(|above| tree.has_folder(&format!("{above}{name}")) || tree.has_file(&format!("{above}{name}.py")))
 }
 
 struct Found<'a> {

@@ -28,6 +28,7 @@ fn label(names: &Names, is_django: bool) -> Option<&'static str> {
     let known = [
         ("fastapi", "FastAPI"),
         ("flask", "Flask"),
+        ("python-fasthtml", "FastHTML"),
         ("starlette", "Starlette"),
         ("litestar", "Litestar"),
         ("quart", "Quart"),
@@ -61,9 +62,10 @@ const SCRIPTS: &[&str] = &[
 ];
 
 const WSGI: &[&str] = &["Flask"];
-const ASGI: &[&str] = &["FastAPI", "Starlette", "Litestar", "Quart"];
+const ASGI: &[&str] = &["FastAPI", "FastHTML", "Starlette", "Litestar", "Quart"];
 
-pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names) -> Result<Serving, Refusal> {
+/// `program` is the one program that the application installs when it is a package.
+pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&str>) -> Result<Serving, Refusal> {
     let tree = survey.tree;
     let is_django = django::is_there(tree);
     let framework = label(names, is_django);
@@ -151,6 +153,10 @@ pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names) -> Result<Serving, 
             );
         }
         return Ok(serving(Command::parse(&start, path)?, Vec::new(), port));
+    }
+    if let Some(program) = program {
+        survey.fact("start command", program, "the scripts in pyproject.toml");
+        return Ok(serving(Command::parse(program, "the scripts in pyproject.toml")?, Vec::new(), None));
     }
     let found: Vec<String> = tree
         .entries("")

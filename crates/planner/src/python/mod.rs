@@ -3,6 +3,7 @@
 pub(crate) mod dependencies;
 mod django;
 mod framework;
+mod lock;
 mod source;
 mod version;
 mod write;
@@ -65,7 +66,7 @@ pub(crate) fn is_there(tree: &Tree) -> Result<bool, Refusal> {
 
 /// Whether a directory without any list of dependencies holds a program all the same.
 pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
-    tree.first_file(&["main.py", "app.py", "server.py", "run.py"]).is_some()
+    tree.first_file(&["main.py", "app.py", "server.py", "run.py", "wsgi.py", "bot.py"]).is_some()
 }
 
 fn table(tree: &Tree, path: &str) -> Result<Table, Refusal> {
@@ -85,8 +86,13 @@ fn text_at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a str> {
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let project = table(survey.tree, "pyproject.toml")?;
     let pipfile = table(survey.tree, "Pipfile")?;
-    let minor = version::choose(survey, &project, &pipfile)?;
     let (installer, names) = dependencies::read(survey.tree, &project, &pipfile)?;
+    let lock = match &installer {
+        Installer::Uv { is_locked: true, .. } => Some("uv.lock"),
+        Installer::Poetry { is_locked: true, .. } => Some("poetry.lock"),
+        _ => None,
+    };
+    let minor = version::choose(survey, &project, &pipfile, lock)?;
     tell_installer(survey, &installer);
     if survey.tree.has("package.json") {
         survey.fact(
@@ -96,7 +102,8 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         );
     }
 
-    let serving = framework::choose(survey, &names)?;
+    let program = program(&project, &installer);
+    let serving = framework::choose(survey, &names, program.as_deref())?;
     let install = survey.chosen_command(Choice::Install, "install command")?;
     let build = survey.chosen_command(Choice::Build, "build command")?;
     let builds = build.is_some() || serving.collects_static_files;
@@ -138,6 +145,26 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         port: recipe.serving.port,
         start_command: Some(recipe.serving.start.text().to_owned()),
     })
+}
+
+/// The program that a package installs; of several, the one that is called like the package.
+fn program(project: &Table, installer: &Installer) -> Option<String> {
+    let is_package = match installer {
+        Installer::Project { is_package, .. }
+        | Installer::Uv { is_package, .. }
+        | Installer::Poetry { is_package, .. } => *is_package,
+        _ => false,
+    };
+    let of_standard = project.get("project").and_then(|metadata| metadata.get("scripts"));
+    let of_poetry = || project.get("tool")?.get("poetry")?.get("scripts");
+    let scripts = of_standard.or_else(of_poetry).and_then(Value::as_table).filter(|_| is_package)?;
+    let own = text_at(project, &["project", "name"]).or_else(|| text_at(project, &["tool", "poetry", "name"]));
+    let name = match scripts.len() {
+        1 => scripts.keys().next()?.as_str(),
+        _ => scripts.keys().map(String::as_str).find(|name| Some(*name) == own)?,
+    };
+    let is_plain = name.chars().all(|character| character.is_ascii_alphanumeric() || "._-".contains(character));
+    (is_plain && !name.starts_with('-')).then(|| name.to_owned())
 }
 
 fn tell_installer(survey: &mut Survey<'_>, installer: &Installer) {

@@ -4,6 +4,7 @@ use toml::Table;
 
 use crate::{
     Refusal, bases,
+    python::lock,
     settings::Choice,
     survey::Survey,
     tree::shown,
@@ -11,15 +12,36 @@ use crate::{
 };
 
 /// A minor of Python 3.
-pub(crate) fn choose(survey: &mut Survey<'_>, project: &Table, pipfile: &Table) -> Result<u64, Refusal> {
+pub(crate) fn choose(
+    survey: &mut Survey<'_>,
+    project: &Table,
+    pipfile: &Table,
+    lock: Option<&str>,
+) -> Result<u64, Refusal> {
     let Some((wish, because)) = wish(survey, project, pipfile)? else {
+        if let Some((minor, because)) = of_lock(survey, lock, bases::PYTHON_MINORS, bases::PYTHON_DEFAULT) {
+            survey.fact("python version", &format!("3.{minor}"), &because);
+            return Ok(minor);
+        }
         let version = format!("3.{}", bases::PYTHON_DEFAULT);
         survey.fact("python version", &version, "nothing asks for another");
         return Ok(bases::PYTHON_DEFAULT);
     };
     let chosen = Range::python(&wish).and_then(|range| range.choose(bases::PYTHON_MINORS, python_line));
     let minor = match chosen {
-        Some(Match::Within(minor)) => minor,
+        Some(Match::Within(minor)) => {
+            let range = Range::python(&wish);
+            let is_allowed = |minor: &u64| {
+                let alone = range.as_ref().and_then(|range| range.choose(&[*minor], python_line));
+                matches!(alone, Some(Match::Within(_)))
+            };
+            let allowed: Vec<u64> = bases::PYTHON_MINORS.iter().copied().filter(is_allowed).collect();
+            if let Some((minor, reason)) = of_lock(survey, lock, &allowed, minor) {
+                survey.fact("python version", &format!("3.{minor}"), &format!("{because} asks for {wish}, {reason}"));
+                return Ok(minor);
+            }
+            minor
+        }
         Some(Match::Nearest(minor)) => {
             survey.warn(&format!(
                 "Python {} is asked for by {because}. There is no base image for it, so Python 3.{minor} is used.",
@@ -42,6 +64,13 @@ pub(crate) fn choose(survey: &mut Survey<'_>, project: &Table, pipfile: &Table) 
         &format!("{because} asks for {wish}"),
     );
     Ok(minor)
+}
+
+/// Another of the allowed versions, if the lock file's packages are there ready-made for that one rather.
+fn of_lock(survey: &Survey<'_>, lock: Option<&str>, allowed: &[u64], newest: u64) -> Option<(u64, String)> {
+    let file = lock.filter(|_| allowed.len() > 1)?;
+    let minor = lock::most_wheels(&survey.tree.text(file).ok()??, allowed)?;
+    (minor != newest).then(|| (minor, format!("{file} holds packages that are ready-made for 3.{minor}, not for 3.{newest}")))
 }
 
 fn wish(survey: &Survey<'_>, project: &Table, pipfile: &Table) -> Result<Option<(String, String)>, Refusal> {

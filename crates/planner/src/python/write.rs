@@ -244,8 +244,12 @@ impl Writer<'_> {
                 } else {
                     "/opt/tool/bin/poetry lock --no-interaction && "
                 };
+                // It also leaves out some packages that are wanted by an extra only, on which pip would then fail: what
+                // is listed is installed and checked first, and what is still missing afterwards.
+                let export = "/opt/tool/bin/poetry export --only main --no-interaction";
                 let command = format!(
-                    "{lock}/opt/tool/bin/poetry export --only main --no-interaction -o /tmp/requirements.txt && {pip} -r /tmp/requirements.txt"
+                    "{lock}{export} -o /tmp/requirements.txt && {pip} --no-deps -r /tmp/requirements.txt && \
+                     {export} --without-hashes -o /tmp/requirements.txt && {pip} -r /tmp/requirements.txt"
                 );
                 self.lock_files("pyproject.toml", is_locked.then_some("poetry.lock"));
                 let mut mounts = vec![tool];

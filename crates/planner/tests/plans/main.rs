@@ -5,5 +5,6 @@ mod common;
 mod go;
 mod hostile;
 mod node;
+mod of_others;
 mod python;
 mod static_site;

@@ -396,11 +396,11 @@ fn frameworks_with_a_server_of_their_own_start_it() {
 #[test]
 fn an_adapter_that_cannot_run_here_is_refused_with_what_to_do() {
     let kit =
-        r#"{"scripts":{"build":"vite build"},"devDependencies":{"@sveltejs/kit":"2","@sveltejs/adapter-auto":"5"}}"#;
+        r#"{"scripts":{"build":"vite build"},"devDependencies":{"@sveltejs/kit":"2","@sveltejs/adapter-vercel":"5"}}"#;
     let files = [
         package(kit),
         LOCK,
-        ("svelte.config.js", "import adapter from '@sveltejs/adapter-auto';"),
+        ("svelte.config.js", "import adapter from '@sveltejs/adapter-vercel';"),
     ];
     let words = refusal(&files);
     assert!(words.contains("adapter-node"), "{words}");

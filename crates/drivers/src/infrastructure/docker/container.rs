@@ -1,7 +1,11 @@
 //! What is done to containers. Each call finds its container by name, makes sure that it is ours, and then speaks of it
 //! by its id, so that a container that somebody makes under the same name meanwhile is not touched.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use bollard::{
     models::{ContainerInspectResponse, ContainerUpdateBody},
@@ -87,15 +91,27 @@ impl DockerEngine {
             .all(true)
             .filters(&filters([("label", self.label_filters(wanted))]))
             .build();
+        let began = Instant::now();
         let listed = self.docker()?.list_containers(Some(options)).await;
         let listed = listed.map_err(|error| explain(error, "containers"))?;
-        // The list does not say how a container ended.
-        let mut asked = futures_util::stream::iter(listed.into_iter().filter_map(|summary| summary.id))
-            .map(|id| async move { self.find(&id).await })
+        // The list does not say when a container was started, and how it ended.
+        let now = Instant::now();
+        let mut asked = futures_util::stream::iter(listed)
+            .map(|summary| async move {
+                match (self.seen.recall(&summary, began, now), &summary.id) {
+                    (Some(instance), _) => Ok(Some((instance, false))),
+                    (None, Some(id)) => Ok(self.find(id).await?.map(|instance| (instance, true))),
+                    (None, None) => Ok(None),
+                }
+            })
             .buffered(ASKED_AT_ONCE);
         let mut instances = Vec::new();
         while let Some(found) = asked.next().await {
-            instances.extend(found?);
+            let Some((instance, was_asked)) = found? else { continue };
+            if was_asked {
+                self.seen.keep(&instance, began);
+            }
+            instances.push(instance);
         }
         Ok(instances)
     }

@@ -1,7 +1,7 @@
 //! Instances on a Docker Engine of API 1.40 or newer: each a container, each project a network.
 //!
 //! Nothing is known here that the engine does not know: every call asks it, so its restart, or somebody's hand on a
-//! container, needs no repair.
+//! container, needs no repair. The one exception is `seen`, which spares asking twice what cannot have changed.
 //!
 //! Output is kept by the engine in three files of 10 MB for each container, the oldest of which is thrown away for a
 //! new one. Whoever follows it loses nothing as long as they are not behind by more than two of the files.
@@ -13,6 +13,7 @@ mod network;
 mod output;
 mod ports;
 pub(crate) mod pull;
+mod seen;
 mod spec;
 mod state;
 mod subnet;
@@ -38,6 +39,7 @@ use domain::{
 
 use self::{
     client::{Client, explain},
+    seen::Seen,
     subnet::Range,
 };
 use crate::image::registry::RegistryAccess;
@@ -53,6 +55,7 @@ pub struct DockerEngine {
     address_range: Range,
     network_making: Arc<tokio::sync::Mutex<()>>,
     without_init: Arc<AtomicBool>,
+    seen: Seen,
 }
 
 impl DockerEngine {
@@ -71,6 +74,7 @@ impl DockerEngine {
             address_range,
             network_making: Arc::default(),
             without_init: Arc::default(),
+            seen: Seen::default(),
         })
     }
 

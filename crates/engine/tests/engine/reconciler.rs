@@ -1,0 +1,157 @@
+//! What happens to the world while nobody deploys.
+
+use std::collections::BTreeMap;
+
+use contract::world::{Failure, Step};
+use domain::{
+    labels,
+    names::HostName,
+    ports::{
+        infrastructure::{Infrastructure as _, NetworkSpec},
+        router::{Route, RouteState, Router as _},
+    },
+    service::ServiceStatus,
+};
+
+use crate::bed::{Bed, git, quick, replicas};
+
+async fn running_again(bed: &Bed, service: &engine::state::services::Service, instances: usize) {
+    bed.until("everything runs again and is served", async || {
+        let alive = bed.world.alive();
+        let route = bed.route(&service.host).await?;
+        let view = bed.engine.service(bed.organization, service.id).await.unwrap();
+        let right = alive.running.len() == instances
+            && route.instances.len() == instances
+            && route.state == RouteState::Live
+            && view.status == ServiceStatus::Live;
+        right.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_was_removed_by_hand_comes_back_and_the_others_serve_meanwhile() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &replicas(2)).await;
+    bed.watched.need_not_serve(&service.host);
+    let victim = bed.world.alive().running[0].clone();
+    bed.world.vanish(&victim);
+    bed.shared().notices.reconcile();
+    running_again(&bed, &service, 2).await;
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_crashed_comes_back() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    let victim = bed.world.alive().running[0].clone();
+    for _ in 0..3 {
+        bed.world.crash(&victim, 1);
+        bed.shared().notices.reconcile();
+        running_again(&bed, &service, 1).await;
+    }
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_which_an_instance_cannot_come_back_says_so_until_it_can() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &replicas(2)).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_always(Step::Start, Failure::Refused);
+    let victim = bed.world.alive().running[0].clone();
+    bed.world.vanish(&victim);
+    bed.shared().notices.reconcile();
+    bed.until("it is unhealthy, and the other instance serves", async || {
+        let view = bed.engine.service(bed.organization, service.id).await.unwrap();
+        let route = bed.route(&service.host).await?;
+        let right = view.status == ServiceStatus::Unhealthy && view.reason.is_some() && route.instances.len() == 1;
+        right.then_some(())
+    })
+    .await;
+    bed.world.mend(Step::Start);
+    running_again(&bed, &service, 2).await;
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_proxy_lost_is_restored() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &replicas(2)).await;
+    let never = bed.create("never", &git(), &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    let before = bed.route(&service.host).await;
+    bed.world.forget_routes();
+    bed.shared().notices.reconcile();
+    bed.until("the table is as it was", async || (bed.route(&service.host).await == before).then_some(())).await;
+    bed.until("what was never deployed says so", async || {
+        (bed.route(&never.host).await?.state == RouteState::Building).then_some(())
+    })
+    .await;
+    bed.is_tidy(&[service.id, never.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_nobodys_goes_and_what_is_somebody_elses_stays() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    let host = HostName::parse("gone.apps.example.com").unwrap();
+    let route = Route {
+        service: domain::ServiceId::mint(),
+        name: "gone".to_owned(),
+        state: RouteState::Failed,
+        message: String::new(),
+        deployment: None,
+        instances: Vec::new(),
+    };
+    bed.world.set(&host, &route).await.unwrap();
+    for (name, installation) in [("nobodys", "test"), ("somebodys", "other")] {
+        let labels = BTreeMap::from([(labels::INSTALLATION.to_owned(), installation.to_owned())]);
+        bed.world.ensure_network(&NetworkSpec { name: name.to_owned(), labels }).await.unwrap();
+    }
+    bed.shared().notices.reconcile();
+    bed.until("what is nobody's is gone", async || {
+        let networks = bed.world.alive().networks;
+        (bed.route(&host).await.is_none() && !networks.contains(&"nobodys".to_owned())).then_some(())
+    })
+    .await;
+    assert!(bed.world.alive().networks.contains(&"somebodys".to_owned()));
+    bed.world.remove_network("somebodys").await.unwrap();
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_was_away_finds_its_world_changed_and_mends_it() {
+    let mut bed = Bed::new().await;
+    let service = bed.live("web", &replicas(2)).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.kill().await;
+    for name in bed.world.alive().containers {
+        bed.world.vanish(&name);
+    }
+    bed.world.forget_routes();
+    bed.restart().await;
+    running_again(&bed, &service, 2).await;
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counterparts_that_are_away_do_not_end_the_reconciler() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    for step in [Step::Instances, Step::Table, Step::Networks, Step::Start] {
+        bed.world.fail_always(step, Failure::Unreachable);
+    }
+    let victim = bed.world.alive().running[0].clone();
+    bed.world.vanish(&victim);
+    bed.shared().notices.reconcile();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    for step in [Step::Instances, Step::Table, Step::Networks, Step::Start] {
+        bed.world.mend(step);
+    }
+    bed.shared().notices.reconcile();
+    running_again(&bed, &service, 1).await;
+}

@@ -1,0 +1,218 @@
+//! What was learnt from applications that nobody here wrote.
+
+use crate::common::{fact, plan, refusal, start};
+
+const LOCK: (&str, &str) = ("package-lock.json", "{}");
+
+#[test]
+fn svelte_kit_as_its_template_makes_it_becomes_a_node_server() {
+    let plan = plan(&[
+        (
+            "package.json",
+            r#"{"scripts":{"build":"vite build"},"devDependencies":{"@sveltejs/kit":"2","@sveltejs/adapter-auto":"7"}}"#,
+        ),
+        LOCK,
+        ("vite.config.ts", "import adapter from '@sveltejs/adapter-auto';"),
+    ]);
+    assert_eq!(start(&plan), "exec node build");
+    let text = &plan.dockerfile;
+    let (before, build) = (text.find("ENV GCP_BUILDPACKS=1"), text.find("npm run build"));
+    assert!(before.is_some() && before < build, "{text}");
+    assert!(plan.warnings.iter().any(|warning| warning.contains("adapter-node")));
+}
+
+#[test]
+fn bun_is_put_beside_another_package_manager_when_a_command_calls_it() {
+    let with_pnpm = plan(&[
+        ("package.json", r#"{"scripts":{"start":"bun index.ts"},"dependencies":{"chalk":"5"}}"#),
+        ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n"),
+        ("index.ts", ""),
+    ]);
+    assert_eq!(fact(&with_pnpm, "package manager").0, "pnpm 10");
+    assert!(with_pnpm.dockerfile.contains("bun@1"), "{}", with_pnpm.dockerfile);
+    let alone = plan(&[("package.json", r#"{"scripts":{"start":"bun app.js"}}"#), ("app.js", "")]);
+    assert_eq!(fact(&alone, "package manager").0, "bun 1");
+    assert!(alone.dockerfile.contains("bun@1"), "{}", alone.dockerfile);
+    let brought_along = plan(&[
+        ("package.json", r#"{"scripts":{"start":"bun app.js"},"dependencies":{"bun":"1"}}"#),
+        LOCK,
+        ("app.js", ""),
+    ]);
+    assert!(!brought_along.dockerfile.contains("bun@1"), "{}", brought_along.dockerfile);
+}
+
+#[test]
+fn engines_name_the_package_manager_and_its_version() {
+    let version = |engines: &str, lock: &str| {
+        let package = format!(r#"{{"engines":{engines},"scripts":{{"start":"node x.js"}},"dependencies":{{"a":"1"}}}}"#);
+        let plan = plan(&[("package.json", &package), (lock, "lockfileVersion: '9.0'\n"), ("x.js", "")]);
+        fact(&plan, "package manager").0.to_owned()
+    };
+    assert_eq!(version(r#"{"pnpm":"11.5.x"}"#, "pnpm-lock.yaml"), "pnpm 11.5.x");
+    assert_eq!(version(r#"{"pnpm":"^9.1.0"}"#, "pnpm-lock.yaml"), "pnpm 9");
+    assert_eq!(version(r#"{"pnpm":">=8"}"#, "pnpm-lock.yaml"), "pnpm 10");
+    assert_eq!(version(r#"{"pnpm":"8.15.9"}"#, "README.md"), "pnpm 8.15.9");
+    assert_eq!(version(r#"{"pnpm":"please use npm"}"#, "README.md"), "npm");
+    assert_eq!(version(r#"{"npm":">=9","pnpm":">=8"}"#, "README.md"), "npm");
+}
+
+#[test]
+fn an_old_yarn_in_the_repository_gets_the_commands_that_it_knows() {
+    let yarn = |lock: &str, settings: &str| {
+        plan(&[
+            (
+                "package.json",
+                r#"{"scripts":{"start":"node x.js"},"dependencies":{"a":"1"},"devDependencies":{"b":"1"}}"#,
+            ),
+            ("yarn.lock", lock),
+            (".yarnrc.yml", settings),
+            ("x.js", ""),
+        ])
+    };
+    let own = yarn("__metadata:\n  version: 8\n", "yarnPath: .yarn/releases/yarn-2.4.3.cjs\n");
+    assert!(own.dockerfile.contains("yarn install --immutable"), "{}", own.dockerfile);
+    assert_eq!(fact(&yarn("__metadata:\n  version: 6\n", ""), "package manager").0, "yarn 3");
+    assert_eq!(fact(&yarn("__metadata:\n  version: 8\n", ""), "package manager").0, "yarn 4");
+}
+
+#[test]
+fn tanstack_start_is_served_by_nitro_or_by_a_server_that_is_added() {
+    let package = r#"{"scripts":{"dev":"vite dev","build":"vite build"},
+        "dependencies":{"@tanstack/react-start":"1","react":"19"},"devDependencies":{"vite":"8"}}"#;
+    let bare = plan(&[("package.json", package), LOCK, ("vite.config.ts", "plugins: [tanstackStart()]")]);
+    assert_eq!(bare.framework.as_deref(), Some("TanStack Start"));
+    assert!(start(&bare).contains("srvx --prod"), "{}", start(&bare));
+    let (stages, last) = bare.dockerfile.rsplit_once("\nFROM ").unwrap();
+    assert!(last.contains("srvx@") && !stages.contains("srvx@"), "{}", bare.dockerfile);
+    let nitro = plan(&[
+        ("package.json", package),
+        LOCK,
+        ("vite.config.ts", "plugins: [tanstackStart(), nitro()]"),
+    ]);
+    assert_eq!(start(&nitro), "exec node .output/server/index.mjs");
+    assert!(!nitro.dockerfile.contains("srvx"));
+}
+
+#[test]
+fn expo_is_exported_for_the_web_and_not_started_for_development() {
+    let plan = plan(&[
+        (
+            "package.json",
+            r#"{"scripts":{"start":"expo start"},"dependencies":{"expo":"56","react-native-web":"0.21"}}"#,
+        ),
+        LOCK,
+    ]);
+    assert_eq!(plan.framework.as_deref(), Some("Expo"));
+    assert_eq!(fact(&plan, "build command").0, "expo export --platform web");
+    assert_eq!(fact(&plan, "served folder").0, "dist");
+}
+
+#[test]
+fn next_of_a_monorepo_is_refused_with_where_to_look() {
+    let words = refusal(&[
+        ("package.json", r#"{"scripts":{},"dependencies":{"next":"16"},"devDependencies":{"nx":"23"}}"#),
+        LOCK,
+        ("apps/shop/app/page.tsx", ""),
+    ]);
+    assert!(words.contains("no folder app or pages") && words.contains("root directory"), "{words}");
+}
+
+#[test]
+fn the_staticfile_says_whether_unknown_addresses_get_the_first_page() {
+    let on = plan(&[("Staticfile", "index_fallback: true\n"), ("index.html", "")]);
+    assert!(on.dockerfile.contains("{path}/ /index.html"), "{}", on.dockerfile);
+    let unsaid = plan(&[("Staticfile", "root: public\n"), ("public/index.html", "")]);
+    assert!(!unsaid.dockerfile.contains("/index.html"), "{}", unsaid.dockerfile);
+    let off = plan(&[
+        ("package.json", r#"{"scripts":{"build":"vite build"},"devDependencies":{"vite":"8"}}"#),
+        LOCK,
+        ("Staticfile", "index_fallback: false\n"),
+        ("index.html", ""),
+    ]);
+    assert!(!off.dockerfile.contains("{path}/ /index.html"), "{}", off.dockerfile);
+}
+
+#[test]
+fn a_webpack_site_with_a_page_for_what_is_missing_shows_it() {
+    let site = |page: &'static str| {
+        plan(&[
+            (
+                "package.json",
+                r#"{"scripts":{"start":"webpack serve --open","build":"webpack"},"devDependencies":{"webpack":"5"}}"#,
+            ),
+            LOCK,
+            (page, ""),
+        ])
+    };
+    assert!(!site("404.html").dockerfile.contains("{path}/ /index.html"));
+    assert!(site("index.html").dockerfile.contains("{path}/ /index.html"));
+}
+
+#[test]
+fn python_is_the_newest_for_which_the_locked_packages_are_ready_made() {
+    let project = "[tool.poetry]\nname = \"x\"\n[tool.poetry.dependencies]\npython = \"^3.10\"\nfastapi = \"*\"\n";
+    let main = ("main.py", "from fastapi import FastAPI\napp = FastAPI()\n");
+    let lock = "[[package]]\nname = \"pydantic-core\"\nfiles = [\n    {file = \"p-2-cp311-cp311-manylinux_2_17_x86_64.whl\"},\n]\n";
+    let old = plan(&[("pyproject.toml", project), ("poetry.lock", lock), main]);
+    assert_eq!(old.base_images, ["python:3.11-slim"]);
+    assert!(fact(&old, "python version").1.contains("poetry.lock"), "{old:#?}");
+    let asked = plan(&[
+        ("pyproject.toml", project),
+        ("poetry.lock", lock),
+        (".python-version", "3.13"),
+        main,
+    ]);
+    assert_eq!(asked.base_images, ["python:3.13-slim"]);
+}
+
+#[test]
+fn poetry_packages_only_what_is_a_package() {
+    let project = "[tool.poetry]\nname = \"my-shop\"\n[tool.poetry.dependencies]\nflask = \"*\"\n[build-system]\nrequires = []\n";
+    let scripts = [
+        ("pyproject.toml", project),
+        ("poetry.lock", ""),
+        ("main.py", "from flask import Flask\napp = Flask(__name__)\n"),
+    ];
+    let loose = plan(&scripts);
+    assert!(!loose.dockerfile.contains("--no-deps ."), "{}", loose.dockerfile);
+    // What the export leaves out is installed after what it lists.
+    let text = &loose.dockerfile;
+    let (checked, rest) = (text.find("--no-deps -r /tmp/requirements.txt"), text.find("--without-hashes"));
+    assert!(checked.is_some() && checked < rest, "{text}");
+    let mut package = scripts.to_vec();
+    package.push(("my_shop/__init__.py", ""));
+    assert!(plan(&package).dockerfile.contains("--no-deps ."));
+}
+
+#[test]
+fn fast_html_is_served_by_uvicorn_and_a_function_of_its_own_runs_as_it_is() {
+    let page = plan(&[
+        ("requirements.txt", "python-fasthtml\n"),
+        ("main.py", "from fasthtml.common import *\napp = FastHTML(hdrs=())\n"),
+    ]);
+    assert_eq!(page.framework.as_deref(), Some("FastHTML"));
+    assert!(start(&page).contains("uvicorn main:app"), "{}", start(&page));
+    assert!(!page.facts.iter().any(|fact| fact.name == "added dependency"));
+    let short = plan(&[
+        ("requirements.txt", "python-fasthtml\n"),
+        ("main.py", "from fasthtml.common import *\napp, rt = fast_app()\nserve()\n"),
+    ]);
+    assert_eq!(start(&short), "exec python main.py");
+}
+
+#[test]
+fn a_python_package_is_started_by_the_program_that_it_installs() {
+    let project = "[project]\nname = \"shop\"\nversion = \"1\"\n[project.scripts]\nshop = \"shop:main\"\nadmin = \"shop:admin\"\n\
+                   [build-system]\nrequires = [\"uv_build\"]\nbuild-backend = \"uv_build\"\n";
+    let files = [("pyproject.toml", project), ("uv.lock", ""), ("src/shop/__init__.py", "def main(): pass\n")];
+    let plan = plan(&files);
+    assert_eq!(start(&plan), "exec shop");
+    let hostile = project.replace("shop = ", "\"a; b\" = ").replace("admin = \"shop:admin\"\n", "");
+    let words = refusal(&[("pyproject.toml", &hostile), ("uv.lock", ""), ("src/shop/__init__.py", "")]);
+    assert!(words.contains("nothing says how to start"), "{words}");
+}
+
+#[test]
+fn a_bot_alone_is_an_application() {
+    assert_eq!(start(&plan(&[("bot.py", "print('hello')\n")])), "exec python bot.py");
+}
