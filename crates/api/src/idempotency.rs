@@ -52,7 +52,7 @@ async fn answered(api: &Api, request: Request, next: Next) -> Answer<Response> {
         Known::UnderWay => {
             return Err(Failure::new(
                 StatusCode::CONFLICT,
-                "under-way",
+                "request-under-way",
                 "The first request is under way",
                 "A request with this Idempotency-Key is being answered: ask again in a moment.",
             ));

@@ -394,7 +394,8 @@ pub struct Instance {
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// `deploy`, `stop-service`, `start-service`, `restart-service`, `remove-service`, `remove-project`.
+    /// `deploy`, `stop-service`, `start-service`, `restart-service`, `retire-instances`, `prune-images`, `remove-image`,
+    /// `remove-service`, `remove-project`.
     pub name: String,
     /// `waiting`, `running`, `done`, `failed`.
     pub status: String,

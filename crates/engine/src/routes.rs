@@ -61,14 +61,14 @@ pub(crate) fn wanted(situation: &Situation<'_>) -> Route {
         (Wanted::Running, Some(deployment), Some(port)) => {
             let instances = serving(situation.instances, deployment, service.current_job, port);
             if instances.is_empty() {
-                let message = service.unhealthy.as_ref().map_or_else(String::new, |reason| reason.message.clone());
-                return page(RouteState::Failed, message);
+                // Why is nobody's business but the owner's.
+                return page(RouteState::Failed, String::new());
             }
             Route { state: RouteState::Live, deployment: Some(deployment), instances, ..page(RouteState::Live, String::new()) }
         }
         _ if situation.deploying => page(RouteState::Building, String::new()),
         _ => match situation.failure {
-            Some(_) => page(RouteState::Failed, "The newest deployment did not succeed.".to_owned()),
+            Some(_) => page(RouteState::Failed, String::new()),
             None => page(RouteState::Building, "Nothing was deployed yet.".to_owned()),
         },
     }

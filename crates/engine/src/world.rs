@@ -35,7 +35,7 @@ pub struct Settings {
     pub source_limits: SourceLimits,
     /// Builds at once.
     pub parallel_builds: usize,
-    /// Seconds that a build may take, waiting for its turn not counted.
+    /// Seconds that a build may take, waiting for its turn included.
     pub build_deadline_seconds: u32,
     /// The most bytes of an upload.
     pub upload_limit_bytes: u64,

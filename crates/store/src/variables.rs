@@ -23,8 +23,20 @@ const INSERT: &str = "INSERT INTO env_vars (service_id, name, kind, sealed_value
 const DELETE: &str = "DELETE FROM env_vars WHERE service_id = ? AND name = ?";
 const COUNT: &str = "SELECT COUNT(*) AS number FROM env_vars WHERE service_id = ?";
 
+const OWNS: &str = "SELECT 1 FROM services WHERE organization_id = ? AND id = ?";
+
 fn row_name(service: ServiceId, key: &VariableKey) -> String {
     format!("env_vars/{service}/{key}")
+}
+
+async fn owns(
+    organization: OrganizationId,
+    service: ServiceId,
+    executor: impl sqlx::Executor<'_, Database = sqlx::Sqlite>,
+) -> Result<()> {
+    let found =
+        sqlx::query(OWNS).bind(organization.to_string()).bind(service.to_string()).fetch_optional(executor).await?;
+    found.map(drop).ok_or_else(|| Error::missing("service", service))
 }
 
 /// The most variables of a service.
@@ -34,8 +46,9 @@ impl Store {
     /// The variables of a service, by name.
     ///
     /// # Errors
-    /// [`Error::Sealed`] with another `ENCRYPTION_KEY`.
+    /// [`Error::Missing`] when the organization has no such service; [`Error::Sealed`] with another `ENCRYPTION_KEY`.
     pub async fn variables(&self, organization: OrganizationId, service: ServiceId) -> Result<Vec<Variable>> {
+        owns(organization, service, &self.readers).await?;
         let rows = sqlx::query(LIST).bind(service.to_string()).fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| {
@@ -53,7 +66,7 @@ impl Store {
     /// the service would have more than [`LIMIT`]; nothing is changed then.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`Error::Missing`] when the organization has no such service.
     pub async fn change_variables(
         &self,
         organization: OrganizationId,
@@ -62,6 +75,7 @@ impl Store {
         remove: &[VariableKey],
     ) -> Result<bool> {
         let mut write = self.write().await?;
+        owns(organization, service, &mut *write.transaction).await?;
         let id = service.to_string();
         for key in remove {
             sqlx::query(DELETE).bind(&id).bind(key.as_str()).execute(&mut *write.transaction).await?;

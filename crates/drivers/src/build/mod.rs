@@ -358,9 +358,21 @@ impl Builder for BuildKit {
     }
 
     async fn version(&self) -> Result<String, BuildError> {
-        tokio::time::timeout(QUESTION, self.ask_version())
+        let version = tokio::time::timeout(QUESTION, self.ask_version())
             .await
-            .map_err(|_| unreachable("no answer within 15 seconds"))?
+            .map_err(|_| unreachable("no answer within 15 seconds"))??;
+        // Whoever asks for the version is told, too, what keeps builds from starving what serves.
+        let caps = self.caps().await;
+        Ok(match (&caps.missing, caps.cpu_millis, caps.memory_mb) {
+            (Some(why), ..) => format!("{version}; builds are not capped: {why}"),
+            (None, None, None) => format!("{version}; builds are not capped, as configured"),
+            (None, cpu, memory) => {
+                let cpu = cpu.map(|millis| format!("{:.1} CPUs", f64::from(millis) / 1000.0));
+                let memory = memory.map(|mb| format!("{mb} MB"));
+                let limits: Vec<String> = cpu.into_iter().chain(memory).collect();
+                format!("{version}; builds get at most {}", limits.join(" and "))
+            }
+        })
     }
 }
 

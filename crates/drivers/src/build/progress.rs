@@ -20,7 +20,7 @@ const LINES_TOLD: usize = 20_000;
 const BYTES_TOLD: usize = 10 * 1024 * 1024;
 
 /// How many of a step's last lines an error carries.
-const TAIL_LINES: usize = 20;
+const TAIL_LINES: usize = 40;
 
 /// How much of such a line.
 const TAIL_LINE_BYTES: usize = 2 * 1024;
@@ -217,6 +217,9 @@ impl<'a> Progress<'a> {
                 );
             }
         }
+        if is_usage(&text) {
+            return;
+        }
         if step.tail.len() == TAIL_LINES {
             step.tail.pop_front();
         }
@@ -253,6 +256,12 @@ pub(super) fn shorten(text: &mut String, limit: usize) {
         text.truncate(end);
         text.push('…');
     }
+}
+
+/// npm tells everything that a command can be told after each mistake, a hundred lines that push the mistake itself out.
+fn is_usage(line: &str) -> bool {
+    let rest = line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("   "))
 }
 
 #[cfg(test)]
@@ -325,7 +334,7 @@ mod tests {
         let mask = Mask::new(&[domain::SecretText::new("s3cret-value")]);
         let mut progress = Progress::new(&heard, &mask);
         progress.take(vertex("run", Some(1), None, ""));
-        for number in 0..30 {
+        for number in 0..50 {
             progress.take(log("run", &format!("line {number}\n")));
         }
         progress.take(log("run", "the s3cret"));
@@ -334,13 +343,27 @@ mod tests {
         progress.take(vertex("run", Some(1), Some(3), "exit code: 1 s3cret-value"));
         progress.end();
         let lines = heard.lines.lock().unwrap();
-        assert_eq!(lines.len(), 32);
-        assert_eq!(lines[30..], ["run: the ***", "run: unfinished"]);
+        assert_eq!(lines.len(), 52);
+        assert_eq!(lines[50..], ["run: the ***", "run: unfinished"]);
         let failed = progress.failed().unwrap();
         assert_eq!(failed.name, "run");
         assert_eq!(failed.error, "exit code: 1 ***");
         assert_eq!(failed.tail.len(), TAIL_LINES);
         assert_eq!(failed.tail.last().unwrap(), "unfinished");
+    }
+
+    #[test]
+    fn how_npm_is_called_does_not_push_out_what_went_wrong() {
+        let (heard, mask) = (Heard::default(), Mask::default());
+        let mut progress = Progress::new(&heard, &mask);
+        progress.take(vertex("run", Some(1), None, ""));
+        progress.take(log("run", "npm error the lock file does not fit\n"));
+        for number in 0..50 {
+            progress.take(log("run", &format!("npm error   --option{number}\nnpm error\n")));
+        }
+        progress.take(vertex("run", Some(1), Some(3), "exit code: 1"));
+        progress.end();
+        assert_eq!(progress.failed().unwrap().tail, ["npm error the lock file does not fit"]);
     }
 
     #[test]

@@ -24,10 +24,15 @@ const NOISE: &[&str] = &[
     "error command failed with exit code",
     "gyp err! not ok",
     "gyp info",
+    "error: subprocess-exited-with-error",
+    "×",
+    "╰─>",
+    "npm error run \"npm help",
+    "npm error aliases:",
 ];
 
 /// The beginnings of npm's lines that are only details of the one that matters.
-const DETAILS: &[&str] = &["code ", "errno ", "syscall ", "path ", "command ", "dest ", "cwd ", "at ", "{", "}"];
+const DETAILS: &[&str] = &["code ", "errno ", "syscall ", "path ", "command ", "dest ", "cwd ", "at ", "{", "}", "-", "[-", "Usage:", "Options:"];
 
 /// Signs in the last lines, and what to do.
 const ADVICE: &[(&[&str], &str)] = &[
@@ -99,6 +104,7 @@ fn telling(tail: &[String]) -> Option<&str> {
         let rest = line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!"));
         rest.is_some_and(|rest| {
             let rest = rest.trim();
+            // How a command is called is told of every mistake.
             !rest.is_empty() && !DETAILS.iter().any(|detail| rest.starts_with(detail))
         })
     });

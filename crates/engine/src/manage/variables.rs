@@ -46,7 +46,7 @@ fn check(change: &VariableChange) -> Result<(), Error> {
 
 /// The planner reads a few variables of this prefix from the user.
 fn is_planner_setting(key: &str) -> bool {
-    let settings = ["_COMMAND", "_VERSION", "_PACKAGE", "_DIRECTORY"];
+    let settings = ["_COMMAND", "_VERSION", "_PACKAGE", "_DIRECTORY", "_PROVIDER"];
     settings.iter().any(|end| key.ends_with(end))
 }
 

@@ -6,6 +6,7 @@ use domain::{deployment::DeploymentStatus, source::Source};
 use futures_util::future::join_all;
 
 use crate::bed::{Bed, git, quick, replicas, uploads};
+use engine::state::logs::Log;
 
 const OF_A_DEPLOYMENT: [Step; 7] = [
     Step::EnsureNetwork,
@@ -88,4 +89,26 @@ async fn a_counterpart_that_stays_away_fails_the_deployment_and_the_next_one_wor
         away_for_long(Step::SetRoute, "proxy-unreachable"),
     ])
     .await;
+}
+
+async fn cannot_be_taken_back(step: Step) {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.world.build_with("web", "exit 1");
+    bed.world.fail_always(step, Failure::Unreachable);
+    let id = bed.ask(service.id).await;
+    let failed = bed.until_over(id).await;
+    assert_eq!((failed.status, failed.reason.unwrap().code.as_str()), (DeploymentStatus::Failed, "exited"), "{step:?}");
+    assert!(bed.jobs().await.iter().any(|job| job.finished_at_ms.is_none()), "what is left is worked off");
+    let lines = bed.engine.newest_line(Log::Build(id)).await.unwrap();
+    bed.world.mend(step);
+    bed.world.build_with("web", contract::world::ORDINARY_PROGRAM);
+    bed.is_tidy(&[service.id]).await;
+    assert_eq!(bed.engine.newest_line(Log::Build(id)).await.unwrap(), lines, "its log had ended");
+    assert_eq!(bed.deploy_again(service.id, false).await, DeploymentStatus::Live);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_cannot_be_taken_back_yet_is_told_failed_at_once_and_leaves_nothing_later() {
+    join_all([cannot_be_taken_back(Step::RemoveInstance), cannot_be_taken_back(Step::RemoveImage)]).await;
 }

@@ -131,6 +131,10 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
             &format!("{name} in package.json may have to be compiled"),
         );
     }
+    let from_git = native::from_git(&package);
+    if let Some(name) = from_git {
+        survey.fact("git", "while installing", &format!("{name} in package.json comes from a repository"));
+    }
     let dependencies = install::dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
     let install = install::choose(survey, &package, &manager, dependencies, has_workspaces)?;
     let install_prunes = install.is_some() && !package.names("devDependencies").is_empty();
@@ -155,7 +159,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
                 && (start.names(manager.kind.name()) || start.names("bunx") || start.names("pnpx"))
         }),
         manager,
-        compiles: compiled.is_some(),
+        compiles: compiled.is_some() || from_git.is_some(),
         install,
         build,
         build_variables,

@@ -43,6 +43,22 @@ const COMPILED: &[&str] = &[
     "zeromq",
 ];
 
+/// A dependency that comes from a Git repository, which the small image has no program for.
+pub(crate) fn from_git(package: &Package) -> Option<&str> {
+    const HOSTS: &[&str] = &["git+", "git:", "git@", "github:", "gitlab:", "bitbucket:"];
+    let kinds = ["dependencies", "devDependencies", "optionalDependencies"];
+    kinds.iter().find_map(|kind| {
+        package.names(kind).into_iter().find(|name| {
+            let version = package.text(&[kind, name]).unwrap_or_default();
+            // `owner/repository` is short for one on GitHub.
+            let is_short = version.split('#').next().is_some_and(|path| {
+                path.split('/').count() == 2 && !path.contains(':') && !path.starts_with(['.', '~', '@', '/'])
+            });
+            is_short || HOSTS.iter().any(|host| version.starts_with(host)) || version.split('#').next().is_some_and(|url| url.ends_with(".git"))
+        })
+    })
+}
+
 /// The first package that is known to compile.
 pub(crate) fn compiled(package: &Package) -> Option<&'static str> {
     COMPILED.iter().copied().find(|name| package.uses(name))

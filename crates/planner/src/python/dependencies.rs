@@ -42,6 +42,7 @@ pub(crate) enum Installer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: BTreeSet<String>,
+    from_git: bool,
 }
 
 /// More requirements than this are not looked at.
@@ -61,6 +62,7 @@ impl Names {
     }
 
     fn add(&mut self, requirement: &str) {
+        self.from_git |= requirement.contains("git+");
         let end = requirement.find(|character: char| !(character.is_ascii_alphanumeric() || "._-".contains(character)));
         let (name, rest) = requirement.split_at(end.unwrap_or(requirement.len()));
         if name.is_empty() || self.names.len() >= MOST {
@@ -143,6 +145,11 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         .flat_map(Table::keys)
         .for_each(|name| names.add(name));
 
+    let has_git = |value: &Value| value.get("git").is_some();
+    for sources in [["tool", "uv", "sources"].as_slice(), &["tool", "poetry", "dependencies"]] {
+        names.from_git |= table(project, sources).is_some_and(|sources| sources.iter().any(|(_, value)| has_git(value)));
+    }
+    names.from_git |= table(pipfile, &["packages"]).is_some_and(|packages| packages.iter().any(|(_, value)| has_git(value)));
     let has_backend = project.contains_key("build-system");
     let installer = if let Some(file) = requirements_file(tree) {
         let mut found = Found {
@@ -257,6 +264,7 @@ fn requirements(tree: &Tree, path: &str, found: &mut Found<'_>, depth: usize) ->
                 None => found.needs_source = true,
             }
         } else if line.starts_with("-e") || line.starts_with("--editable") || line.starts_with(['.', '/']) {
+            found.names.from_git |= line.contains("git+");
             found.needs_source = true;
         } else if let Some((_, file)) = line.split_once("file:") {
             found.needs_source |= !file.is_empty();
@@ -284,7 +292,7 @@ fn normal(folder: &str, file: &str) -> Option<String> {
 }
 
 /// A package that has to be compiled, the Debian packages for that, and those that it needs when it runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Compiled {
     pub(crate) name: &'static str,
     pub(crate) to_build: &'static [&'static str],
@@ -335,11 +343,19 @@ const COMPILED: &[Compiled] = &[
     },
 ];
 
-/// Everything that has to be compiled.
+/// A dependency out of a Git repository; the image with compilers has the program for that.
+const FROM_GIT: Compiled = Compiled {
+    name: "a dependency from Git",
+    to_build: &[],
+    to_run: &[],
+};
+
+/// Everything that has to be compiled, or made where compilers are.
 pub(crate) fn compiled(names: &Names) -> Vec<Compiled> {
-    COMPILED
-        .iter()
-        .copied()
-        .filter(|compiled| names.has(compiled.name))
+    let from_git = names.from_git.then_some(FROM_GIT);
+    from_git
+        .into_iter()
+        .chain(COMPILED.iter().copied())
+        .filter(|compiled| *compiled == FROM_GIT || names.has(compiled.name))
         .collect()
 }

@@ -216,3 +216,21 @@ fn a_python_package_is_started_by_the_program_that_it_installs() {
 fn a_bot_alone_is_an_application() {
     assert_eq!(start(&plan(&[("bot.py", "print('hello')\n")])), "exec python bot.py");
 }
+
+#[test]
+fn dependencies_out_of_git_are_installed_where_git_is() {
+    let node = |version: &str| {
+        let package = format!(r#"{{"scripts":{{"start":"node x.js"}},"dependencies":{{"a":"{version}"}}}}"#);
+        plan(&[("package.json", &package), LOCK, ("x.js", "")]).base_images
+    };
+    for version in ["github:a/b", "git+https://git.example/a/b.git#v1", "a/b", "https://git.example/a/b.git"] {
+        assert_eq!(node(version), ["node:24", "node:24-slim"], "{version}");
+    }
+    for version in ["^1.2.3", "npm:b@1", "https://example.org/b.tgz", "latest"] {
+        assert_eq!(node(version), ["node:24-slim"], "{version}");
+    }
+    let python = |line: &str| plan(&[("requirements.txt", line), ("main.py", "")]).base_images;
+    assert_eq!(python("billing @ git+https://git.example/a.git\n"), ["python:3.13", "python:3.13-slim"]);
+    assert_eq!(python("-e git+https://git.example/a.git#egg=a\n"), ["python:3.13", "python:3.13-slim"]);
+    assert_eq!(python("flask\n"), ["python:3.13-slim"]);
+}

@@ -1,0 +1,10 @@
+//! The state's promises, kept on SQLite: nothing is done twice, nothing is lost, nobody sees what is not theirs.
+
+mod bed;
+mod deployments;
+mod jobs;
+mod logs;
+mod migrations;
+mod secrets;
+mod tenancy;
+mod versions;
