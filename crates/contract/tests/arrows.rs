@@ -42,14 +42,20 @@ fn edges(metadata: &Value) -> Vec<(&str, &str, bool)> {
     let ours: BTreeSet<&str> = packages.iter().map(name).collect();
     packages
         .iter()
-        .flat_map(|package| list(package, "dependencies").iter().map(move |dependency| (package, dependency)))
+        .flat_map(|package| {
+            list(package, "dependencies")
+                .iter()
+                .map(move |dependency| (package, dependency))
+        })
         .filter(|(_, dependency)| ours.contains(name(dependency)) && dependency["path"].is_string())
         .map(|(package, dependency)| (name(package), name(dependency), dependency["kind"] == "dev"))
         .collect()
 }
 
 fn is_allowed(from: &str, to: &str, only_for_tests: bool) -> bool {
-    let arrow = ALLOWED.iter().any(|(crate_name, known)| *crate_name == from && known.contains(&to));
+    let arrow = ALLOWED
+        .iter()
+        .any(|(crate_name, known)| *crate_name == from && known.contains(&to));
     arrow || (only_for_tests && to == "contract" && TESTED_WITH_CONTRACT.contains(&from))
 }
 
@@ -57,8 +63,14 @@ fn is_allowed(from: &str, to: &str, only_for_tests: bool) -> bool {
 fn no_crate_knows_one_that_it_must_not_know() {
     let metadata = metadata();
     let edges = edges(&metadata);
-    assert!(edges.contains(&("engine", "store", false)), "the arrows are found at all: {edges:?}");
-    let forbidden: Vec<_> = edges.into_iter().filter(|(from, to, tests)| !is_allowed(from, to, *tests)).collect();
+    assert!(
+        edges.contains(&("engine", "store", false)),
+        "the arrows are found at all: {edges:?}"
+    );
+    let forbidden: Vec<_> = edges
+        .into_iter()
+        .filter(|(from, to, tests)| !is_allowed(from, to, *tests))
+        .collect();
     assert!(forbidden.is_empty(), "these arrows are not allowed: {forbidden:?}");
 }
 
@@ -66,5 +78,8 @@ fn no_crate_knows_one_that_it_must_not_know() {
 fn every_crate_has_its_place() {
     let metadata = metadata();
     let known: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
-    assert_eq!(list(&metadata, "packages").iter().map(name).collect::<BTreeSet<_>>(), known);
+    assert_eq!(
+        list(&metadata, "packages").iter().map(name).collect::<BTreeSet<_>>(),
+        known
+    );
 }

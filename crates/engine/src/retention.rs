@@ -29,7 +29,7 @@ fn to_prune(deployments: &[Deployment], current: Option<DeploymentId>) -> Vec<&D
         .filter(|d| !kept.contains(&d.id))
         .filter(|d| {
             let same_name = d.image.as_ref().is_some_and(|image| kept_references.contains(image.reference.as_str()));
-            !same_name && !(shared(d) && d.image.as_ref().is_some_and(|image| image.reference.contains('@')))
+            !(same_name || (shared(d) && d.image.as_ref().is_some_and(|image| image.reference.contains('@'))))
         })
         .collect()
 }

@@ -18,11 +18,12 @@ def fail(sentence):
 
 def found(variable, *places):
     """The file that a variable names, else the first of these places that is there."""
-    given = os.environ.get(variable)
-    for place in [Path(given)] if given else places:
+    if given := os.environ.get(variable):
+        return given if Path(given).exists() else fail(f"{variable} names {given}, which is not there")
+    for place in places:
         if place.exists():
             return str(place)
-    fail(f"{variable} is not set, and there is no {' or '.join(map(str, places))}")
+    return fail(f"{variable} is not set, and there is no {' or '.join(map(str, places))}")
 
 
 def executable():

@@ -48,7 +48,8 @@ class Connection:
 class Traffic:
     """Asks an application at a rate. A quarter each: GET and POST, on kept connections and on new ones.
 
-    Latency counts from when a request was due, so that a generator or a server that falls behind is seen in it.
+    Latency counts from when a request was due, so that one that falls behind is seen in it; the time of an answer counts
+    from when its request was sent. Where only the first is long, it was the generator that got no processor.
     """
 
     def __init__(self, port, host, rate):
@@ -61,7 +62,7 @@ class Traffic:
             post + b"\r\n" + BODY,
             post + b"Connection: close\r\n\r\n" + BODY,
         ]
-        self.asked, self.latencies, self.troubles = 0, [], []
+        self.asked, self.latencies, self.answer_times, self.troubles = 0, [], [], []
         self.served_by = collections.Counter()
         self.stopping = False
 
@@ -88,12 +89,14 @@ class Traffic:
             is_post, is_new = slot % 4 >= 2, slot % 2 == 1
             connection = None if is_new else kept
             self.asked += 1
+            sent = time.monotonic()
             try:
                 async with asyncio.timeout(TIMEOUT):
                     connection = connection or await Connection.open(self.port)
                     status, headers, body = await connection.ask(self.requests[slot % 4])
                 self.judge(is_post, status, headers, body)
                 self.latencies.append(time.monotonic() - due)
+                self.answer_times.append(time.monotonic() - sent)
                 if not is_new:
                     kept = None if headers.get(b"connection") == b"close" else connection
             except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError) as error:

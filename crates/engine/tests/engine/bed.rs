@@ -176,7 +176,10 @@ impl Bed {
     }
 
     pub(crate) async fn create(&self, name: &str, source: &Source, settings: &ServiceSettings) -> Service {
-        let made = self.engine.create_service(self.organization, self.project.id, &slug(name), source, settings).await;
+        let made = self
+            .engine
+            .create_service(self.organization, self.project.id, &slug(name), source, settings)
+            .await;
         made.unwrap().service
     }
 
@@ -202,7 +205,11 @@ impl Bed {
 
     /// Deploys once more; how that ended.
     pub(crate) async fn deploy_again(&self, service: ServiceId, upload: bool) -> DeploymentStatus {
-        let id = if upload { self.upload(service, &[("index.html", "three")]).await } else { self.ask(service).await };
+        let id = if upload {
+            self.upload(service, &[("index.html", "three")]).await
+        } else {
+            self.ask(service).await
+        };
         self.until_quiet().await;
         self.deployment(id).await.status
     }
@@ -234,17 +241,34 @@ impl Bed {
         let file = self.engine.upload_path(upload);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, archive(files)).unwrap();
-        self.engine.deploy_upload(self.organization, service, upload, 1, false).await.unwrap().deployment.id
+        self.engine
+            .deploy_upload(self.organization, service, upload, 1, false)
+            .await
+            .unwrap()
+            .deployment
+            .id
     }
 
     pub(crate) async fn set_source(&self, service: ServiceId, source: Source) {
-        let change = ServiceChange { source: Some(source), ..ServiceChange::default() };
-        self.engine.change_service(self.organization, service, change, None).await.unwrap();
+        let change = ServiceChange {
+            source: Some(source),
+            ..ServiceChange::default()
+        };
+        self.engine
+            .change_service(self.organization, service, change, None)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn set_settings(&self, service: ServiceId, settings: ServiceSettings) {
-        let change = ServiceChange { settings: Some(settings), ..ServiceChange::default() };
-        self.engine.change_service(self.organization, service, change, None).await.unwrap();
+        let change = ServiceChange {
+            settings: Some(settings),
+            ..ServiceChange::default()
+        };
+        self.engine
+            .change_service(self.organization, service, change, None)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn job(&self, id: JobId) -> Job {
@@ -281,7 +305,11 @@ impl Bed {
         };
         match tokio::time::timeout(Duration::from_secs(60), looked).await {
             Ok(answer) => answer,
-            Err(_) => panic!("not in time: {what}; jobs: {:#?}; there: {:#?}", self.jobs().await, self.world.alive()),
+            Err(_) => panic!(
+                "not in time: {what}; jobs: {:#?}; there: {:#?}",
+                self.jobs().await,
+                self.world.alive()
+            ),
         }
     }
 
@@ -295,9 +323,18 @@ impl Bed {
             let deployments = self.store.deployments(*id, i64::MAX, 1000).await.unwrap();
             for deployment in &deployments {
                 assert!(deployment.status.is_final(), "{deployment:?}");
-                assert!(deployment.finished_at_ms.is_some(), "it is over and never finished: {deployment:?}");
+                assert!(
+                    deployment.finished_at_ms.is_some(),
+                    "it is over and never finished: {deployment:?}"
+                );
                 let has_image = deployment.status == DeploymentStatus::Live && !deployment.image_removed;
-                images.extend(deployment.image.as_ref().filter(|_| has_image).map(|image| image.reference.clone()));
+                images.extend(
+                    deployment
+                        .image
+                        .as_ref()
+                        .filter(|_| has_image)
+                        .map(|image| image.reference.clone()),
+                );
                 if deployment.status == DeploymentStatus::Failed {
                     let reason = deployment.reason.as_ref().expect("a failed deployment says why");
                     assert!(!reason.message.is_empty() && !reason.code.is_empty());
@@ -305,7 +342,9 @@ impl Bed {
                 let phases = self.store.phases(deployment.id).await.unwrap();
                 assert!(phases.iter().all(|phase| phase.status != "running"), "{phases:?}");
             }
-            let (Some(current), Some(job)) = (service.current, service.current_job) else { continue };
+            let (Some(current), Some(job)) = (service.current, service.current_job) else {
+                continue;
+            };
             if service.wanted != store::services::Wanted::Running {
                 continue;
             }
@@ -332,7 +371,11 @@ impl Bed {
         let own: BTreeSet<String> = alive.images.iter().filter(|name| is_own(name)).cloned().collect();
         assert_eq!(own, images, "images");
         let network = format!("cd-test-{}", self.project.id.short());
-        assert!(alive.networks.iter().all(|name| *name == network), "{:?}", alive.networks);
+        assert!(
+            alive.networks.iter().all(|name| *name == network),
+            "{:?}",
+            alive.networks
+        );
         self.until("no work directory is left", async || {
             let work = std::fs::read_dir(self.directory().join("work"));
             work.map_or(true, |mut entries| entries.next().is_none()).then_some(())

@@ -25,7 +25,9 @@ async fn breaks_at(from: From, step: Step, times: Option<usize>, status: Deploym
     let source = match from {
         From::Git | From::EarlierImage => git(),
         From::Upload => uploads(),
-        From::Image => Source::Image { reference: image.reference.parse().unwrap() },
+        From::Image => Source::Image {
+            reference: image.reference.parse().unwrap(),
+        },
     };
     bed.set_source(service.id, source).await;
     match times {
@@ -36,7 +38,10 @@ async fn breaks_at(from: From, step: Step, times: Option<usize>, status: Deploym
         From::Git | From::Image => bed.ask(service.id).await,
         From::Upload => bed.upload(service.id, &[("index.html", "two")]).await,
         From::EarlierImage => {
-            let request = DeploymentRequest { image_of: service.current, ..DeploymentRequest::default() };
+            let request = DeploymentRequest {
+                image_of: service.current,
+                ..DeploymentRequest::default()
+            };
             bed.ask_for(service.id, request).await.deployment.id
         }
     };
@@ -49,7 +54,11 @@ async fn breaks_at(from: From, step: Step, times: Option<usize>, status: Deploym
         assert_eq!(bed.route(&service.host).await, before, "{step:?}");
     }
     bed.is_tidy(&[service.id]).await;
-    assert_eq!(bed.deploy_again(service.id, from == From::Upload).await, DeploymentStatus::Live, "after {step:?}");
+    assert_eq!(
+        bed.deploy_again(service.id, from == From::Upload).await,
+        DeploymentStatus::Live,
+        "after {step:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +95,10 @@ async fn a_deployment_that_breaks_at_any_step_leaves_the_old_version_alone_and_n
 /// A first version with this program; the code of the reason for which it fails.
 async fn program_fails(program: &str, check: HealthCheck, code: &str) {
     let bed = Bed::new().await;
-    let settings = domain::service::ServiceSettings { health_check: check, ..quick() };
+    let settings = domain::service::ServiceSettings {
+        health_check: check,
+        ..quick()
+    };
     let service = bed.create("web", &git(), &settings).await;
     bed.world.build_with("web", program);
     let deployment = bed.deploy(service.id).await;
@@ -106,7 +118,9 @@ async fn program_fails(program: &str, check: HealthCheck, code: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_does_not_work_fails_its_deployment_with_the_reason() {
-    let http = || HealthCheck::Http { path: domain::names::HealthPath::parse("/health").unwrap() };
+    let http = || HealthCheck::Http {
+        path: domain::names::HealthPath::parse("/health").unwrap(),
+    };
     let tcp = || HealthCheck::Tcp;
     join_all([
         program_fails("echo oh no >&2; exit 1", tcp(), "exited"),
@@ -129,14 +143,18 @@ async fn the_last_words_of_an_application_that_does_not_start_are_in_the_log_of_
     let deployment = bed.deploy(service.id).await;
     let log = bed.engine.build_log(bed.organization, deployment.id).await.unwrap();
     let lines = bed.engine.lines(log, 0, &Default::default(), 1000).await.unwrap();
-    assert!(lines.iter().any(|line| line.message == "missing DATABASE_URL"), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line.message == "missing DATABASE_URL"),
+        "{lines:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_planned_says_why() {
     let bed = Bed::new().await;
     let service = bed.create("web", &git(), &quick()).await;
-    bed.world.push(REPOSITORY, "main", &[(REFUSED_FILE, "there is no package.json")]);
+    bed.world
+        .push(REPOSITORY, "main", &[(REFUSED_FILE, "there is no package.json")]);
     let deployment = bed.deploy(service.id).await;
     assert_eq!(deployment.status, DeploymentStatus::Failed);
     assert_eq!(deployment.reason.unwrap().message, "there is no package.json");
@@ -147,9 +165,20 @@ async fn what_cannot_be_planned_says_why() {
 async fn a_port_that_the_application_chose_itself_is_found() {
     let bed = Bed::new().await;
     bed.world.build_with("web", "listen 3000; wait");
-    let service = bed.live("web", &domain::service::ServiceSettings { health_timeout_seconds: 30, ..quick() }).await;
+    let service = bed
+        .live(
+            "web",
+            &domain::service::ServiceSettings {
+                health_timeout_seconds: 30,
+                ..quick()
+            },
+        )
+        .await;
     let deployment = bed.deployment(service.current.unwrap()).await;
     assert_eq!(deployment.port, Some(3000));
-    assert_eq!(bed.route(&service.host).await.unwrap().instances[0].address.port(), 3000);
+    assert_eq!(
+        bed.route(&service.host).await.unwrap().instances[0].address.port(),
+        3000
+    );
     bed.is_tidy(&[service.id]).await;
 }

@@ -56,7 +56,13 @@ async fn prepare(work: Work) -> (Bed, Service) {
         Work::UploadedDeployment => bed.set_source(service.id, uploads()).await,
         Work::ImageDeployment => {
             let image = bed.world.add_image("nginx:1", contract::world::ORDINARY_PROGRAM, None);
-            bed.set_source(service.id, Source::Image { reference: image.reference.parse().unwrap() }).await;
+            bed.set_source(
+                service.id,
+                Source::Image {
+                    reference: image.reference.parse().unwrap(),
+                },
+            )
+            .await;
         }
         Work::FailingDeployment => bed.world.build_with("web", "echo oh no; sleep 0.05; exit 1"),
         Work::Start => {
@@ -112,7 +118,11 @@ async fn check(bed: &Bed, work: Work, service: &Service, begun: Begun) {
             }
         }
         _ => {
-            let wanted = if work == Work::Stop { Wanted::Stopped } else { Wanted::Running };
+            let wanted = if work == Work::Stop {
+                Wanted::Stopped
+            } else {
+                Wanted::Running
+            };
             assert_eq!(bed.service(service.id).await.wanted, wanted);
             bed.is_tidy(&[service.id]).await;
         }
@@ -187,7 +197,10 @@ async fn killed_everywhere(work: Work, thoroughly: Kills) {
         .filter_map(async |(kill, end)| end.is_err().then_some(kill))
         .collect()
         .await;
-    assert!(failed.is_empty(), "{work:?} is not as it should be when it is killed {failed:?}; {calls} calls");
+    assert!(
+        failed.is_empty(),
+        "{work:?} is not as it should be when it is killed {failed:?}; {calls} calls"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,12 +19,18 @@ async fn a_service_is_stopped_and_started_again_without_a_build() {
     bed.until_quiet().await;
     assert_eq!(bed.route(&service.host).await.unwrap().state, RouteState::Stopped);
     assert_eq!(bed.world.alive().containers, Vec::<String>::new());
-    assert_eq!(bed.engine.service(bed.organization, service.id).await.unwrap().status, ServiceStatus::Stopped);
+    assert_eq!(
+        bed.engine.service(bed.organization, service.id).await.unwrap().status,
+        ServiceStatus::Stopped
+    );
     bed.is_tidy(&[service.id]).await;
 
     bed.engine.start_service(bed.organization, service.id).await.unwrap();
     bed.until_quiet().await;
-    assert_eq!(bed.engine.service(bed.organization, service.id).await.unwrap().status, ServiceStatus::Live);
+    assert_eq!(
+        bed.engine.service(bed.organization, service.id).await.unwrap().status,
+        ServiceStatus::Live
+    );
     assert_eq!(bed.world.builds().len(), 1);
     bed.is_tidy(&[service.id]).await;
 }
@@ -90,7 +96,13 @@ async fn a_service_that_never_ran_can_be_neither_stopped_nor_started() {
         engine.start_service(organization, service.id).await,
         engine.restart_service(organization, service.id).await,
     ] {
-        assert!(matches!(end, Err(Error::Conflict { code: "never-deployed", .. })));
+        assert!(matches!(
+            end,
+            Err(Error::Conflict {
+                code: "never-deployed",
+                ..
+            })
+        ));
     }
 }
 

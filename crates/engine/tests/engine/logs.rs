@@ -12,11 +12,20 @@ use engine::state::{
 use crate::bed::{Bed, git, quick, replicas};
 
 fn line(origin: &str, message: String) -> Line {
-    Line { sequence: 0, at_ns: 0, phase: "run", level: LogLevel::Info, origin: origin.to_owned(), message }
+    Line {
+        sequence: 0,
+        at_ns: 0,
+        phase: "run",
+        level: LogLevel::Info,
+        origin: origin.to_owned(),
+        message,
+    }
 }
 
 fn talkative(lines: usize) -> String {
-    let said: Vec<String> = (0..lines).map(|number| format!("echo line {number}; sleep 0.002")).collect();
+    let said: Vec<String> = (0..lines)
+        .map(|number| format!("echo line {number}; sleep 0.002"))
+        .collect();
     format!("listen $PORT; {}; wait", said.join("; "))
 }
 
@@ -30,7 +39,10 @@ async fn run_lines(bed: &Bed, log: Log, wanted: usize) -> Vec<Line> {
 
 /// Numbered from 1 without a gap; of each instance, each line once and in order.
 fn are_whole(lines: &[Line], each: usize) {
-    assert_eq!(lines.iter().map(|line| line.sequence).collect::<Vec<_>>(), (1..=lines.len() as i64).collect::<Vec<_>>());
+    assert_eq!(
+        lines.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+        (1..=lines.len() as i64).collect::<Vec<_>>()
+    );
     let mut of_each = std::collections::BTreeMap::<&str, Vec<&str>>::new();
     for line in lines {
         of_each.entry(&line.origin).or_default().push(&line.message);
@@ -82,7 +94,8 @@ async fn output_that_broke_off_is_followed_again_without_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_is_started_again_is_read_once() {
     let bed = Bed::new().await;
-    bed.world.build_with("web", "listen $PORT; echo hello; sleep 0.3; exit 1");
+    bed.world
+        .build_with("web", "listen $PORT; echo hello; sleep 0.3; exit 1");
     let service = bed.create("web", &git(), &quick()).await;
     let deployment = bed.deploy(service.id).await;
     assert_eq!(deployment.status, DeploymentStatus::Live);
@@ -103,8 +116,9 @@ async fn a_live_reader_neither_loses_nor_doubles_a_line_while_many_write() {
             let (store, notices) = (bed.store.clone(), bed.shared().notices.clone());
             tokio::spawn(async move {
                 for batch in 0..25 {
-                    let mut lines: Vec<Line> =
-                        (0..4).map(|number| line(&writer.to_string(), format!("{}", batch * 4 + number))).collect();
+                    let mut lines: Vec<Line> = (0..4)
+                        .map(|number| line(&writer.to_string(), format!("{}", batch * 4 + number)))
+                        .collect();
                     store.append_lines(log, &mut lines, None).await.unwrap();
                     notices.tell(engine::Notice::Log(log));
                 }
@@ -118,14 +132,29 @@ async fn a_live_reader_neither_loses_nor_doubles_a_line_while_many_write() {
     for writer in writers {
         writer.await.unwrap();
     }
-    assert_eq!(read.iter().map(|line| line.sequence).collect::<Vec<_>>(), (1..=800).collect::<Vec<_>>());
+    assert_eq!(
+        read.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+        (1..=800).collect::<Vec<_>>()
+    );
     for writer in 0..8 {
-        let said: Vec<&str> =
-            read.iter().filter(|line| line.origin == writer.to_string()).map(|line| line.message.as_str()).collect();
+        let said: Vec<&str> = read
+            .iter()
+            .filter(|line| line.origin == writer.to_string())
+            .map(|line| line.message.as_str())
+            .collect();
         assert_eq!(said, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
     }
-    let later = bed.engine.follow(log, 795, Filter::default()).next().await.unwrap().unwrap();
-    assert_eq!(later.iter().map(|line| line.sequence).collect::<Vec<_>>(), [796, 797, 798, 799, 800]);
+    let later = bed
+        .engine
+        .follow(log, 795, Filter::default())
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        later.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+        [796, 797, 798, 799, 800]
+    );
 }
 
 async fn read_to_the_end(bed: &Bed, deployment: &Deployment) -> (Vec<Line>, DeploymentStatus) {
@@ -144,17 +173,36 @@ async fn read_to_the_end(bed: &Bed, deployment: &Deployment) -> (Vec<Line>, Depl
 async fn the_log_of_a_deployment_ends_with_its_status_after_its_last_line() {
     let bed = Bed::new().await;
     let service = bed.create("web", &git(), &quick()).await;
-    for (failure, status) in [(None, DeploymentStatus::Live), (Some(Failure::Refused), DeploymentStatus::Failed)] {
-        failure.into_iter().for_each(|failure| bed.world.fail_next(Step::Start, failure));
+    for (failure, status) in [
+        (None, DeploymentStatus::Live),
+        (Some(Failure::Refused), DeploymentStatus::Failed),
+    ] {
+        failure
+            .into_iter()
+            .for_each(|failure| bed.world.fail_next(Step::Start, failure));
         let id = bed.ask(service.id).await;
         let deployment = bed.deployment(id).await;
         let (lines, end) = read_to_the_end(&bed, &deployment).await;
         assert_eq!(end, status);
-        assert_eq!(lines.iter().map(|line| line.sequence).collect::<Vec<_>>(), (1..=lines.len() as i64).collect::<Vec<_>>());
+        assert_eq!(
+            lines.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+            (1..=lines.len() as i64).collect::<Vec<_>>()
+        );
         let last = &lines.last().unwrap().message;
-        assert!(last.starts_with(if status == DeploymentStatus::Live { "live at" } else { "failed:" }), "{last}");
+        assert!(
+            last.starts_with(if status == DeploymentStatus::Live {
+                "live at"
+            } else {
+                "failed:"
+            }),
+            "{last}"
+        );
         let log = Log::Build(id);
-        assert_eq!(bed.engine.newest_line(log).await.unwrap(), lines.len() as i64, "nothing comes after the end");
+        assert_eq!(
+            bed.engine.newest_line(log).await.unwrap(),
+            lines.len() as i64,
+            "nothing comes after the end"
+        );
     }
 }
 
@@ -165,5 +213,8 @@ async fn the_log_of_a_deployment_that_was_cancelled_before_it_began_ends_at_once
     let id = bed.ask(service.id).await;
     bed.engine.cancel(bed.organization, id).await.unwrap();
     let deployment = bed.deployment(id).await;
-    assert_eq!(read_to_the_end(&bed, &deployment).await, (Vec::new(), DeploymentStatus::Cancelled));
+    assert_eq!(
+        read_to_the_end(&bed, &deployment).await,
+        (Vec::new(), DeploymentStatus::Cancelled)
+    );
 }

@@ -2,6 +2,8 @@
 //!
 //! Time is real (the store has a clock of its own), and no test asserts how long something takes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod bed;
 mod broken;
 mod killed;

@@ -41,7 +41,10 @@ async fn what_runs_is_cancelled_when_it_is_to_be_replaced() {
     let pause = bed.watched.pause(Which::Step(Step::Build), Moment::Before);
     let running = bed.ask(service.id).await;
     pause.reached().await;
-    let request = DeploymentRequest { replace_running: true, ..DeploymentRequest::default() };
+    let request = DeploymentRequest {
+        replace_running: true,
+        ..DeploymentRequest::default()
+    };
     let newest = bed.ask_for(service.id, request).await.deployment.id;
     bed.until_quiet().await;
     assert_eq!(bed.deployment(running).await.status, DeploymentStatus::Cancelled);
@@ -92,7 +95,9 @@ async fn a_deployment_that_is_cancelled_in_any_step_leaves_nothing_behind() {
         Step::SetRoute,
         Step::AskPublic,
     ];
-    let all = steps.into_iter().flat_map(|step| [cancelled_at(step, Moment::Before), cancelled_at(step, Moment::After)]);
+    let all = steps
+        .into_iter()
+        .flat_map(|step| [cancelled_at(step, Moment::Before), cancelled_at(step, Moment::After)]);
     join_all(all).await;
 }
 
@@ -151,7 +156,8 @@ async fn many_services_are_deployed_at_once_and_each_lands_where_it_should() {
         assert_eq!((newest.number, newest.status), (3, DeploymentStatus::Live));
         assert_eq!(bed.service(service.id).await.current, Some(newest.id));
     }
-    bed.is_tidy(&services.iter().map(|service| service.id).collect::<Vec<_>>()).await;
+    bed.is_tidy(&services.iter().map(|service| service.id).collect::<Vec<_>>())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,8 +169,14 @@ async fn a_worker_that_lost_its_lease_changes_nothing_more() {
     bed.start_runner();
     bed.until_quiet().await;
     assert_eq!(bed.deployment(id).await.status, DeploymentStatus::Live);
-    assert!(matches!(bed.store.finish_job(&claim, None).await, Err(store::Error::LeaseLost(_))));
-    let entry = bed.store.write_journal(&claim, "build", store::jobs::StepState::Undone, None).await;
+    assert!(matches!(
+        bed.store.finish_job(&claim, None).await,
+        Err(store::Error::LeaseLost(_))
+    ));
+    let entry = bed
+        .store
+        .write_journal(&claim, "build", store::jobs::StepState::Undone, None)
+        .await;
     assert!(matches!(entry, Err(store::Error::LeaseLost(_))));
     bed.is_tidy(&[service.id]).await;
 }

@@ -85,7 +85,10 @@ async fn a_table_that_the_proxy_lost_is_restored() {
     let before = bed.route(&service.host).await;
     bed.world.forget_routes();
     bed.shared().notices.reconcile();
-    bed.until("the table is as it was", async || (bed.route(&service.host).await == before).then_some(())).await;
+    bed.until("the table is as it was", async || {
+        (bed.route(&service.host).await == before).then_some(())
+    })
+    .await;
     bed.until("what was never deployed says so", async || {
         (bed.route(&never.host).await?.state == RouteState::Building).then_some(())
     })
@@ -109,7 +112,13 @@ async fn what_is_nobodys_goes_and_what_is_somebody_elses_stays() {
     bed.world.set(&host, &route).await.unwrap();
     for (name, installation) in [("nobodys", "test"), ("somebodys", "other")] {
         let labels = BTreeMap::from([(labels::INSTALLATION.to_owned(), installation.to_owned())]);
-        bed.world.ensure_network(&NetworkSpec { name: name.to_owned(), labels }).await.unwrap();
+        bed.world
+            .ensure_network(&NetworkSpec {
+                name: name.to_owned(),
+                labels,
+            })
+            .await
+            .unwrap();
     }
     bed.shared().notices.reconcile();
     bed.until("what is nobody's is gone", async || {

@@ -42,7 +42,10 @@ async fn removed_during(step: Step, moment: Moment) {
     let waiting = bed.ask(service.id).await;
     bed.watched.need_not_serve(&service.host);
     let job = bed.engine.remove_service(bed.organization, service.id).await.unwrap();
-    let refused = bed.engine.deploy(bed.organization, service.id, &Default::default()).await;
+    let refused = bed
+        .engine
+        .deploy(bed.organization, service.id, &Default::default())
+        .await;
     assert!(refused.is_err(), "{step:?}");
     bed.until_quiet().await;
     assert_eq!(bed.job(job.id).await.status, "done", "{step:?}");
@@ -53,8 +56,22 @@ async fn removed_during(step: Step, moment: Moment) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_removed_while_it_is_deployed_leaves_nothing() {
-    let steps = [Step::EnsureNetwork, Step::Checkout, Step::Build, Step::Start, Step::Probe, Step::SetRoute, Step::AskPublic];
-    join_all(steps.into_iter().flat_map(|step| [removed_during(step, Moment::Before), removed_during(step, Moment::After)])).await;
+    let steps = [
+        Step::EnsureNetwork,
+        Step::Checkout,
+        Step::Build,
+        Step::Start,
+        Step::Probe,
+        Step::SetRoute,
+        Step::AskPublic,
+    ];
+    join_all(steps.into_iter().flat_map(|step| {
+        [
+            removed_during(step, Moment::Before),
+            removed_during(step, Moment::After),
+        ]
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +84,10 @@ async fn a_removal_waits_for_counterparts_that_are_away_for_a_moment() {
         bed.world.fail_next(step, Failure::Unreachable);
         bed.engine.remove_service(bed.organization, service.id).await.unwrap();
         bed.until_quiet().await;
-        assert!(bed.engine.service(bed.organization, service.id).await.is_err(), "{step:?}");
+        assert!(
+            bed.engine.service(bed.organization, service.id).await.is_err(),
+            "{step:?}"
+        );
         is_empty(&bed, &[&service.host]).await;
     }))
     .await;
@@ -77,13 +97,20 @@ async fn a_removal_waits_for_counterparts_that_are_away_for_a_moment() {
 async fn a_removed_project_takes_its_services_and_its_network_along() {
     let bed = Bed::new().await;
     let (one, other) = (bed.live("one", &quick()).await, bed.live("other", &quick()).await);
-    let empty = bed.engine.create_project(bed.organization, &slug("empty")).await.unwrap();
+    let empty = bed
+        .engine
+        .create_project(bed.organization, &slug("empty"))
+        .await
+        .unwrap();
     let pause = bed.watched.pause(Which::Step(Step::Build), Moment::Before);
     bed.ask(one.id).await;
     pause.reached().await;
     bed.watched.need_not_serve(&one.host);
     bed.watched.need_not_serve(&other.host);
-    bed.engine.remove_project(bed.organization, bed.project.id).await.unwrap();
+    bed.engine
+        .remove_project(bed.organization, bed.project.id)
+        .await
+        .unwrap();
     let late = bed
         .engine
         .create_service(bed.organization, bed.project.id, &slug("late"), &git(), &quick())
@@ -101,7 +128,10 @@ async fn a_service_that_is_made_while_its_project_is_removed_is_refused_or_goes_
     let names: Vec<_> = (0..20).map(|number| slug(&format!("web-{number}"))).collect();
     let (source, settings) = (git(), quick());
     let made = names.iter().map(|name| async {
-        let made = bed.engine.create_service(bed.organization, bed.project.id, name, &source, &settings).await;
+        let made = bed
+            .engine
+            .create_service(bed.organization, bed.project.id, name, &source, &settings)
+            .await;
         made.is_ok()
     });
     let removed = bed.engine.remove_project(bed.organization, bed.project.id);

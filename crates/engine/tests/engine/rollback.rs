@@ -17,8 +17,15 @@ use crate::bed::{Bed, REPOSITORY, quick, replicas};
 
 async fn set(bed: &Bed, service: domain::ServiceId, key: &str, value: &str, kind: VariableKind) {
     let key = VariableKey::parse(key).unwrap();
-    let change = VariableChange { key, value: value.to_owned(), kind: Some(kind) };
-    bed.engine.change_variables(bed.organization, service, vec![change], &[]).await.unwrap();
+    let change = VariableChange {
+        key,
+        value: value.to_owned(),
+        kind: Some(kind),
+    };
+    bed.engine
+        .change_variables(bed.organization, service, vec![change], &[])
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +40,10 @@ async fn going_back_restores_the_image_the_variables_and_the_settings_without_a_
 
     set(&bed, service.id, "GREETING", "two", VariableKind::Static).await;
     set(&bed, service.id, "PASSWORD", "second", VariableKind::Secret).await;
-    let large = ServiceSettings { instance_size: InstanceSize::Large, ..quick() };
+    let large = ServiceSettings {
+        instance_size: InstanceSize::Large,
+        ..quick()
+    };
     bed.set_settings(service.id, large.clone()).await;
     bed.world.push(REPOSITORY, "main", &[("index.html", "two")]);
     let second = bed.deploy(service.id).await;
@@ -41,11 +51,19 @@ async fn going_back_restores_the_image_the_variables_and_the_settings_without_a_
     assert_ne!(second.commit, first.commit);
 
     let builds = bed.world.builds().len();
-    let back = bed.engine.roll_back(bed.organization, service.id, first.id).await.unwrap().deployment;
+    let back = bed
+        .engine
+        .roll_back(bed.organization, service.id, first.id)
+        .await
+        .unwrap()
+        .deployment;
     bed.until_quiet().await;
     let back = bed.deployment(back.id).await;
     assert_eq!((back.status, back.trigger), (DeploymentStatus::Live, Trigger::Rollback));
-    assert_eq!((&back.image, &back.commit, &back.made), (&first.image, &first.commit, &first.made));
+    assert_eq!(
+        (&back.image, &back.commit, &back.made),
+        (&first.image, &first.commit, &first.made)
+    );
     assert_eq!(bed.world.builds().len(), builds);
     let running = bed.world.alive().running;
     assert_eq!(running.len(), 2, "as many as then");
@@ -73,10 +91,17 @@ async fn going_back_is_refused_when_the_image_is_gone_or_there_is_nothing_to_go_
     bed.world.remove(first.image.as_ref().unwrap()).await.unwrap();
     let refused = bed.engine.roll_back(bed.organization, service.id, first.id).await;
     assert!(matches!(refused, Err(Error::Conflict { code: "image-gone", .. })));
-    let request = DeploymentRequest { image_of: Some(first.id), ..DeploymentRequest::default() };
+    let request = DeploymentRequest {
+        image_of: Some(first.id),
+        ..DeploymentRequest::default()
+    };
     let refused = bed.engine.deploy(bed.organization, service.id, &request).await;
     assert!(matches!(refused, Err(Error::Conflict { code: "image-gone", .. })));
-    assert_eq!(bed.store.deployments(service.id, i64::MAX, 10).await.unwrap().len(), 3, "nothing was begun");
+    assert_eq!(
+        bed.store.deployments(service.id, i64::MAX, 10).await.unwrap().len(),
+        3,
+        "nothing was begun"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +111,12 @@ async fn an_image_that_goes_while_the_rollback_waits_fails_it_and_the_old_versio
     let first = bed.deployment(service.current.unwrap()).await;
     let second = bed.deploy(service.id).await;
     bed.kill().await;
-    let back = bed.engine.roll_back(bed.organization, service.id, first.id).await.unwrap().deployment;
+    let back = bed
+        .engine
+        .roll_back(bed.organization, service.id, first.id)
+        .await
+        .unwrap()
+        .deployment;
     bed.world.remove(first.image.as_ref().unwrap()).await.unwrap();
     bed.store.set_image_removed(first.id).await.unwrap();
     bed.start_runner();
@@ -103,12 +133,21 @@ async fn redeploying_an_image_calls_no_builder_and_takes_the_variables_of_now() 
     let service = bed.live("web", &quick()).await;
     set(&bed, service.id, "GREETING", "now", VariableKind::Static).await;
     let (builds, checkouts) = (bed.world.calls(Step::Build), bed.world.calls(Step::Checkout));
-    let request = DeploymentRequest { image_of: service.current, ..DeploymentRequest::default() };
+    let request = DeploymentRequest {
+        image_of: service.current,
+        ..DeploymentRequest::default()
+    };
     let id = bed.ask_for(service.id, request).await.deployment.id;
     bed.until_quiet().await;
     let again = bed.deployment(id).await;
-    assert_eq!((again.status, again.trigger), (DeploymentStatus::Live, Trigger::Redeploy));
-    assert_eq!((bed.world.calls(Step::Build), bed.world.calls(Step::Checkout)), (builds, checkouts));
+    assert_eq!(
+        (again.status, again.trigger),
+        (DeploymentStatus::Live, Trigger::Redeploy)
+    );
+    assert_eq!(
+        (bed.world.calls(Step::Build), bed.world.calls(Step::Checkout)),
+        (builds, checkouts)
+    );
     let running = bed.world.alive().running;
     assert_eq!(bed.world.environment_of(&running[0]).unwrap()["GREETING"], "now");
     bed.is_tidy(&[service.id]).await;
@@ -123,7 +162,13 @@ async fn a_retry_takes_the_same_commit_and_only_after_the_first_try_is_over() {
     let failed = bed.deploy(service.id).await;
     assert_eq!(failed.status, DeploymentStatus::Failed);
     bed.world.push(REPOSITORY, "main", &[("index.html", "three")]);
-    let retry = bed.engine.retry(bed.organization, failed.id).await.unwrap().deployment.id;
+    let retry = bed
+        .engine
+        .retry(bed.organization, failed.id)
+        .await
+        .unwrap()
+        .deployment
+        .id;
     let early = bed.engine.retry(bed.organization, retry).await;
     assert!(matches!(early, Err(Error::Conflict { code: "under-way", .. })));
     bed.until_quiet().await;
@@ -146,7 +191,9 @@ async fn an_upload_whose_release_failed_can_be_tried_again() {
     bed.until("the upload is gone once it is live", async || {
         bed.shared().notices.reconcile();
         let uploads = std::fs::read_dir(bed.directory().join("uploads"));
-        uploads.map_or(true, |mut entries| entries.next().is_none()).then_some(())
+        uploads
+            .map_or(true, |mut entries| entries.next().is_none())
+            .then_some(())
     })
     .await;
 }
@@ -160,9 +207,16 @@ async fn old_images_go_and_those_of_the_newest_ten_stay() {
     }
     bed.until_quiet().await;
     let deployments = bed.store.deployments(service.id, i64::MAX, 100).await.unwrap();
-    let kept: Vec<i64> = deployments.iter().filter(|d| !d.image_removed).map(|d| d.number).collect();
+    let kept: Vec<i64> = deployments
+        .iter()
+        .filter(|d| !d.image_removed)
+        .map(|d| d.number)
+        .collect();
     assert_eq!(kept, (4..=13).rev().collect::<Vec<_>>());
-    let refused = bed.engine.roll_back(bed.organization, service.id, deployments[12].id).await;
+    let refused = bed
+        .engine
+        .roll_back(bed.organization, service.id, deployments[12].id)
+        .await;
     assert!(matches!(refused, Err(Error::Conflict { code: "image-gone", .. })));
     bed.is_tidy(&[service.id]).await;
 }

@@ -21,14 +21,28 @@ async fn to_a_stranger_everything_is_missing() {
     let stranger = bed.store.ensure_organization("stranger").await.unwrap();
     let (engine, project, version) = (&bed.engine, bed.project.id, Some(1));
     let key = VariableKey::parse("A").unwrap();
-    let variable = VariableChange { key: key.clone(), value: String::new(), kind: None };
+    let variable = VariableChange {
+        key: key.clone(),
+        value: String::new(),
+        kind: None,
+    };
     assert!(is_missing(engine.project(stranger, project).await));
-    assert!(is_missing(engine.rename_project(stranger, project, &slug("mine"), version).await));
+    assert!(is_missing(
+        engine.rename_project(stranger, project, &slug("mine"), version).await
+    ));
     assert!(is_missing(engine.remove_project(stranger, project).await));
-    assert!(is_missing(engine.create_service(stranger, project, &slug("mine"), &git(), &quick()).await));
+    assert!(is_missing(
+        engine
+            .create_service(stranger, project, &slug("mine"), &git(), &quick())
+            .await
+    ));
     assert!(is_missing(engine.services(stranger, project, "", "", 10).await));
     assert!(is_missing(engine.service(stranger, service.id).await));
-    assert!(is_missing(engine.change_service(stranger, service.id, ServiceChange::default(), version).await));
+    assert!(is_missing(
+        engine
+            .change_service(stranger, service.id, ServiceChange::default(), version)
+            .await
+    ));
     assert!(is_missing(engine.make_deploy_key(stranger, service.id).await));
     assert!(is_missing(engine.instances(stranger, service.id).await));
     assert!(is_missing(engine.stop_service(stranger, service.id).await));
@@ -36,10 +50,18 @@ async fn to_a_stranger_everything_is_missing() {
     assert!(is_missing(engine.restart_service(stranger, service.id).await));
     assert!(is_missing(engine.remove_service(stranger, service.id).await));
     assert!(is_missing(engine.variables(stranger, service.id).await));
-    assert!(is_missing(engine.change_variables(stranger, service.id, vec![variable], &[]).await));
-    assert!(is_missing(engine.import_variables(stranger, service.id, "A=1", VariableKind::Static).await));
+    assert!(is_missing(
+        engine.change_variables(stranger, service.id, vec![variable], &[]).await
+    ));
+    assert!(is_missing(
+        engine
+            .import_variables(stranger, service.id, "A=1", VariableKind::Static)
+            .await
+    ));
     assert!(is_missing(engine.pending(stranger, service.id).await));
-    assert!(is_missing(engine.deploy(stranger, service.id, &DeploymentRequest::default()).await));
+    assert!(is_missing(
+        engine.deploy(stranger, service.id, &DeploymentRequest::default()).await
+    ));
     assert!(is_missing(engine.service_for_upload(stranger, service.id).await));
     assert!(is_missing(engine.roll_back(stranger, service.id, deployment).await));
     assert!(is_missing(engine.retry(stranger, deployment).await));
@@ -60,7 +82,10 @@ async fn a_deployment_of_another_service_is_missing() {
     let (one, other) = (bed.live("one", &quick()).await, bed.live("other", &quick()).await);
     let theirs = other.current.unwrap();
     assert!(is_missing(bed.engine.roll_back(bed.organization, one.id, theirs).await));
-    let request = DeploymentRequest { image_of: Some(theirs), ..DeploymentRequest::default() };
+    let request = DeploymentRequest {
+        image_of: Some(theirs),
+        ..DeploymentRequest::default()
+    };
     assert!(is_missing(bed.engine.deploy(bed.organization, one.id, &request).await));
 }
 
@@ -74,7 +99,10 @@ async fn a_secret_reaches_the_application_and_nobody_else() {
         value: SECRET.to_owned(),
         kind: Some(VariableKind::Secret),
     };
-    bed.engine.change_variables(bed.organization, service.id, vec![variable], &[]).await.unwrap();
+    bed.engine
+        .change_variables(bed.organization, service.id, vec![variable], &[])
+        .await
+        .unwrap();
     let deployment = bed.deploy(service.id).await;
     let running = bed.world.alive().running;
     assert_eq!(bed.world.environment_of(&running[0]).unwrap()["PASSWORD"], SECRET);
@@ -83,7 +111,10 @@ async fn a_secret_reaches_the_application_and_nobody_else() {
     let log = engine.build_log(bed.organization, deployment.id).await.unwrap();
     let shown = [
         format!("{:?}", engine.variables(bed.organization, service.id).await.unwrap()),
-        format!("{:?}", engine.deployment(bed.organization, deployment.id).await.unwrap()),
+        format!(
+            "{:?}",
+            engine.deployment(bed.organization, deployment.id).await.unwrap()
+        ),
         format!("{:?}", engine.service(bed.organization, service.id).await.unwrap()),
         format!("{:?}", engine.pending(bed.organization, service.id).await.unwrap()),
         format!("{:?}", engine.lines(log, 0, &Default::default(), 1000).await.unwrap()),
@@ -97,7 +128,10 @@ async fn a_secret_reaches_the_application_and_nobody_else() {
         let path = file.unwrap().path();
         if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
-            assert!(!bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "{path:?}");
+            assert!(
+                !bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()),
+                "{path:?}"
+            );
         }
     }
 }
@@ -113,7 +147,10 @@ async fn the_platforms_own_variables_win_and_every_byte_of_the_users_arrives() {
         kind: None,
     };
     let changes = vec![set("TRICKY", value), set("EMPTY", "")];
-    bed.engine.change_variables(bed.organization, service.id, changes, &[]).await.unwrap();
+    bed.engine
+        .change_variables(bed.organization, service.id, changes, &[])
+        .await
+        .unwrap();
     let refused = bed
         .engine
         .change_variables(bed.organization, service.id, vec![set("CLICK_DEPLOY_URL", "mine")], &[])
@@ -127,5 +164,9 @@ async fn the_platforms_own_variables_win_and_every_byte_of_the_users_arrives() {
     assert_eq!(environment["CLICK_DEPLOY_URL"], format!("http://{}", service.host));
     assert_eq!(environment["PORT"], "8080");
     let ours = ["PORT", "TRICKY", "EMPTY"];
-    assert!(environment.keys().all(|key| key.starts_with("CLICK_DEPLOY_") || ours.contains(&key.as_str())));
+    assert!(
+        environment
+            .keys()
+            .all(|key| key.starts_with("CLICK_DEPLOY_") || ours.contains(&key.as_str()))
+    );
 }

@@ -36,9 +36,14 @@ async fn away_for_a_moment(step: Step, failures: &[Failure], source: Source) {
 async fn a_counterpart_that_is_away_for_a_moment_or_whose_answer_is_lost_is_asked_again() {
     let twice = &[Failure::Unreachable, Failure::Unreachable];
     let lost = &[Failure::Lost];
-    let image = || Source::Image { reference: "nginx:1".parse().unwrap() };
+    let image = || Source::Image {
+        reference: "nginx:1".parse().unwrap(),
+    };
     let all = OF_A_DEPLOYMENT.into_iter().flat_map(|step| {
-        [away_for_a_moment(step, twice, git()), away_for_a_moment(step, lost, git())]
+        [
+            away_for_a_moment(step, twice, git()),
+            away_for_a_moment(step, lost, git()),
+        ]
     });
     let others = [
         away_for_a_moment(Step::ResolveImage, twice, image()),
@@ -75,7 +80,11 @@ async fn away_for_long(step: Step, code: &str) {
     assert!(!reason.advice.is_empty(), "{step:?}: {reason}");
     assert_eq!(bed.service(service.id).await.current, service.current);
     bed.is_tidy(&[service.id]).await;
-    assert_eq!(bed.deploy_again(service.id, false).await, DeploymentStatus::Live, "after {step:?}");
+    assert_eq!(
+        bed.deploy_again(service.id, false).await,
+        DeploymentStatus::Live,
+        "after {step:?}"
+    );
     bed.is_tidy(&[service.id]).await;
 }
 
@@ -98,17 +107,32 @@ async fn cannot_be_taken_back(step: Step) {
     bed.world.fail_always(step, Failure::Unreachable);
     let id = bed.ask(service.id).await;
     let failed = bed.until_over(id).await;
-    assert_eq!((failed.status, failed.reason.unwrap().code.as_str()), (DeploymentStatus::Failed, "exited"), "{step:?}");
-    assert!(bed.jobs().await.iter().any(|job| job.finished_at_ms.is_none()), "what is left is worked off");
+    assert_eq!(
+        (failed.status, failed.reason.unwrap().code.as_str()),
+        (DeploymentStatus::Failed, "exited"),
+        "{step:?}"
+    );
+    assert!(
+        bed.jobs().await.iter().any(|job| job.finished_at_ms.is_none()),
+        "what is left is worked off"
+    );
     let lines = bed.engine.newest_line(Log::Build(id)).await.unwrap();
     bed.world.mend(step);
     bed.world.build_with("web", contract::world::ORDINARY_PROGRAM);
     bed.is_tidy(&[service.id]).await;
-    assert_eq!(bed.engine.newest_line(Log::Build(id)).await.unwrap(), lines, "its log had ended");
+    assert_eq!(
+        bed.engine.newest_line(Log::Build(id)).await.unwrap(),
+        lines,
+        "its log had ended"
+    );
     assert_eq!(bed.deploy_again(service.id, false).await, DeploymentStatus::Live);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_cannot_be_taken_back_yet_is_told_failed_at_once_and_leaves_nothing_later() {
-    join_all([cannot_be_taken_back(Step::RemoveInstance), cannot_be_taken_back(Step::RemoveImage)]).await;
+    join_all([
+        cannot_be_taken_back(Step::RemoveInstance),
+        cannot_be_taken_back(Step::RemoveImage),
+    ])
+    .await;
 }

@@ -188,9 +188,9 @@ impl Watched {
             });
             let mut state = self.state();
             if !is_served && state.served.contains(&host) {
-                state
-                    .violations
-                    .push(format!("after {step:?} `{host}` was not served: {route:?}, running {running:?}"));
+                state.violations.push(format!(
+                    "after {step:?} `{host}` was not served: {route:?}, running {running:?}"
+                ));
             }
         }
     }
@@ -239,16 +239,19 @@ impl Infrastructure for Watched {
         self.around(Step::StartAgain, self.world.start_again(name)).await
     }
     async fn keep_running(&self, name: &str, keep: bool) -> Result<(), InfrastructureError> {
-        self.around(Step::KeepRunning, self.world.keep_running(name, keep)).await
+        self.around(Step::KeepRunning, self.world.keep_running(name, keep))
+            .await
     }
     async fn stop(&self, name: &str, grace_seconds: u32) -> Result<(), InfrastructureError> {
         self.around(Step::Stop, self.world.stop(name, grace_seconds)).await
     }
     async fn remove(&self, name: &str) -> Result<(), InfrastructureError> {
-        self.around(Step::RemoveInstance, Infrastructure::remove(&self.world, name)).await
+        self.around(Step::RemoveInstance, Infrastructure::remove(&self.world, name))
+            .await
     }
     async fn listening_ports(&self, name: &str) -> Result<ListeningPorts, InfrastructureError> {
-        self.around(Step::ListeningPorts, self.world.listening_ports(name)).await
+        self.around(Step::ListeningPorts, self.world.listening_ports(name))
+            .await
     }
     async fn follow_output(
         &self,
@@ -256,7 +259,8 @@ impl Infrastructure for Watched {
         from: OutputCursor,
         sink: &dyn OutputSink,
     ) -> Result<(), InfrastructureError> {
-        self.around(Step::FollowOutput, self.world.follow_output(name, from, sink)).await
+        self.around(Step::FollowOutput, self.world.follow_output(name, from, sink))
+            .await
     }
     async fn version(&self) -> Result<String, InfrastructureError> {
         Infrastructure::version(&self.world).await
@@ -278,7 +282,8 @@ impl ImageStore for Watched {
         self.around(Step::ImageExists, self.world.exists(image)).await
     }
     async fn remove(&self, image: &StoredImage) -> Result<(), ImageError> {
-        self.around(Step::RemoveImage, ImageStore::remove(&self.world, image)).await
+        self.around(Step::RemoveImage, ImageStore::remove(&self.world, image))
+            .await
     }
     async fn exposed_port(&self, image: &StoredImage) -> Result<Option<u16>, ImageError> {
         self.around(Step::ExposedPort, self.world.exposed_port(image)).await
@@ -333,7 +338,8 @@ impl Router for Watched {
 #[async_trait]
 impl Prober for Watched {
     async fn probe(&self, address: SocketAddr, check: &HealthCheck, timeout: Duration) -> Probe {
-        self.around(Step::Probe, self.world.probe(address, check, timeout)).await
+        self.around(Step::Probe, self.world.probe(address, check, timeout))
+            .await
     }
     async fn ask_public(
         &self,
@@ -341,7 +347,8 @@ impl Prober for Watched {
         path: &str,
         timeout: Duration,
     ) -> Result<(Option<DeploymentId>, u16), String> {
-        self.around(Step::AskPublic, self.world.ask_public(host, path, timeout)).await
+        self.around(Step::AskPublic, self.world.ask_public(host, path, timeout))
+            .await
     }
 }
 
@@ -368,7 +375,8 @@ impl Planner for Watched {
 #[async_trait]
 impl BaseImages for Watched {
     async fn ensure(&self, images: &[String], observer: &dyn SourceObserver) -> Result<(), String> {
-        self.around(Step::EnsureBaseImages, self.world.ensure(images, observer)).await
+        self.around(Step::EnsureBaseImages, self.world.ensure(images, observer))
+            .await
     }
 }
 
@@ -380,15 +388,18 @@ impl Sources for Watched {
         directory: &Path,
         observer: &dyn SourceObserver,
     ) -> Result<CommitFacts, SourceError> {
-        self.around(Step::Checkout, self.world.checkout(request, directory, observer)).await
+        self.around(Step::Checkout, self.world.checkout(request, directory, observer))
+            .await
     }
     async fn unpack(&self, archive: &Path, directory: &Path, limits: SourceLimits) -> Result<(), SourceError> {
-        self.around(Step::Unpack, self.world.unpack(archive, directory, limits)).await
+        self.around(Step::Unpack, self.world.unpack(archive, directory, limits))
+            .await
     }
     fn confine(&self, directory: &Path, inside: &InsidePath) -> Result<PathBuf, SourceError> {
         self.world.confine(directory, inside)
     }
     async fn generate_deploy_key(&self, comment: &str) -> Result<(SecretText, String), SourceError> {
-        self.around(Step::GenerateDeployKey, self.world.generate_deploy_key(comment)).await
+        self.around(Step::GenerateDeployKey, self.world.generate_deploy_key(comment))
+            .await
     }
 }

@@ -71,6 +71,15 @@ pub(super) fn dependencies(
         );
         return Dependencies::WithTheBuild;
     }
+    if package.uses("next") && survey.tree.has_file("next.config.ts") && !package.runs_with("typescript") {
+        // Without it, Next.js installs it whenever it starts, and ends.
+        survey.fact(
+            "development dependencies",
+            "kept",
+            "Next.js reads next.config.ts with TypeScript when it starts",
+        );
+        return Dependencies::WithTheBuild;
+    }
     if package.names("devDependencies").is_empty() {
         // Installed once, whether for the build or for running.
         return if is_built {

@@ -234,3 +234,14 @@ fn dependencies_out_of_git_are_installed_where_git_is() {
     assert_eq!(python("-e git+https://git.example/a.git#egg=a\n"), ["python:3.13", "python:3.13-slim"]);
     assert_eq!(python("flask\n"), ["python:3.13-slim"]);
 }
+
+#[test]
+fn next_keeps_typescript_for_a_configuration_that_is_written_in_it() {
+    let package = r#"{"scripts":{"build":"next build","start":"next start"},"dependencies":{"next":"16"},
+        "devDependencies":{"typescript":"5"}}"#;
+    let with = |file: &'static str| plan(&[("package.json", package), LOCK, ("app/page.tsx", ""), (file, "export default {}")]);
+    let typed = with("next.config.ts");
+    assert_eq!(fact(&typed, "development dependencies").0, "kept");
+    assert!(!typed.dockerfile.contains("npm prune"), "{}", typed.dockerfile);
+    assert!(with("next.config.mjs").dockerfile.contains("npm prune"));
+}

@@ -42,7 +42,7 @@ use self::{
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and output")]
 pub(crate) struct Global {
-    /// The server's address, such as http://127.0.0.1:3000
+    /// The server's address, such as http://127.0.0.1:7400
     #[arg(long, global = true, env = "CLICK_DEPLOY_URL", value_name = "URL")]
     url: Option<String>,
     /// A file with the API token; without it CLICK_DEPLOY_TOKEN, then what `login` stored
@@ -111,6 +111,10 @@ pub(crate) enum Command {
     /// Restart a service, without a build
     #[command(after_help = "Example:\n  click-deploy restart api")]
     Restart(actions::Act),
+    /// Print the public key with which a service reads a private repository by SSH; make it when there is none
+    #[command(after_help = "Add the key to the repository as a read-only deploy key, then deploy.\n\nExamples:\n  \
+        click-deploy deploy-key api\n  click-deploy deploy-key api --new")]
+    DeployKey(services::DeployKey),
     /// Remove a service, or a whole project
     #[command(after_help = "Examples:\n  click-deploy rm api --yes\n  click-deploy rm --project shop --all --yes")]
     Rm(actions::Remove),
@@ -218,6 +222,7 @@ async fn act(command: Command, session: &Session) -> Result<(), ClientError> {
         Command::Stop(act) => actions::act(session, &act, "stop").await,
         Command::Start(act) => actions::act(session, &act, "start").await,
         Command::Restart(act) => actions::act(session, &act, "restart").await,
+        Command::DeployKey(key) => services::deploy_key(session, &key).await,
         Command::Rm(remove) => actions::remove(session, &remove).await,
         Command::Projects => services::projects(session).await,
         Command::Plan(_) | Command::Doctor | Command::Login | Command::Completion { .. } => {

@@ -25,6 +25,29 @@ pub(crate) struct One {
     which: Which,
 }
 
+/// Shows or makes a deploy key.
+#[derive(Debug, Args)]
+pub(crate) struct DeployKey {
+    #[command(flatten)]
+    which: Which,
+    /// Make a new one in place of the one before
+    #[arg(long)]
+    new: bool,
+}
+
+/// `deploy-key`
+pub(crate) async fn deploy_key(session: &Session, command: &DeployKey) -> Result<(), ClientError> {
+    let mut service = command.which.service(session).await?;
+    if command.new || service.deploy_key.is_none() {
+        service = session.api.make_deploy_key(service.id).await?;
+    }
+    let key = service.deploy_key.unwrap_or_default();
+    if session.output.json {
+        return session.output.json_line(&serde_json::json!({ "deploy_key": key }));
+    }
+    session.output.line(&clean(&key))
+}
+
 /// Shows services.
 #[derive(Debug, Args)]
 pub(crate) struct Status {

@@ -31,7 +31,12 @@ impl Bed {
         let store = open(directory.path(), KEY).await.unwrap();
         let organization = store.ensure_organization("default").await.unwrap();
         let project = store.create_project(organization, &slug("shop")).await.unwrap().id;
-        Self { store, organization, project, directory }
+        Self {
+            store,
+            organization,
+            project,
+            directory,
+        }
     }
 
     /// The same database as another process would open it.
@@ -42,7 +47,10 @@ impl Bed {
     pub(crate) async fn service(&self, name: &str) -> Service {
         let host = HostName::parse(&format!("{name}.example.com")).unwrap();
         let (source, settings) = (uploads(), ServiceSettings::default());
-        self.store.create_service(self.organization, self.project, &slug(name), &host, &source, &settings).await.unwrap()
+        self.store
+            .create_service(self.organization, self.project, &slug(name), &host, &source, &settings)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn deployment(&self, service: &Service, variables: &[(&str, &str)]) -> DeploymentId {
@@ -63,12 +71,17 @@ pub(crate) fn slug(name: &str) -> Slug {
 }
 
 pub(crate) fn uploads() -> Source {
-    Source::Upload { root_directory: InsidePath::parse("").unwrap() }
+    Source::Upload {
+        root_directory: InsidePath::parse("").unwrap(),
+    }
 }
 
 pub(crate) fn new_deployment(service: &Service, variables: &[(&str, &str)]) -> NewDeployment {
     let variables = variables.iter().map(|(key, value)| {
-        (VariableKey::parse(key).unwrap(), (VariableKind::Secret, (*value).to_owned()))
+        (
+            VariableKey::parse(key).unwrap(),
+            (VariableKind::Secret, (*value).to_owned()),
+        )
     });
     NewDeployment {
         id: DeploymentId::mint(),
@@ -77,7 +90,10 @@ pub(crate) fn new_deployment(service: &Service, variables: &[(&str, &str)]) -> N
         trigger: Trigger::Manual,
         revision: Revision::Image,
         no_cache: false,
-        made: Made { source: service.source.clone(), settings: service.settings.clone() },
+        made: Made {
+            source: service.source.clone(),
+            settings: service.settings.clone(),
+        },
         environment: variables.collect(),
         commit: None,
         plan: None,

@@ -12,7 +12,12 @@ use crate::bed::{Bed, new_deployment};
 
 async fn to_checking(bed: &Bed, id: DeploymentId) {
     let mut status = Status::Queued;
-    for event in [Event::Begin, Event::BuildStarted, Event::ReleaseStarted, Event::CheckStarted] {
+    for event in [
+        Event::Begin,
+        Event::BuildStarted,
+        Event::ReleaseStarted,
+        Event::CheckStarted,
+    ] {
         status = bed.store.move_deployment(id, status, event).await.unwrap();
     }
     assert_eq!(status, Status::Checking);
@@ -37,10 +42,23 @@ async fn deployments_that_are_made_at_once_are_numbered_from_one_without_a_gap()
     for one in made {
         one.await.unwrap();
     }
-    let numbers: Vec<i64> =
-        bed.store.deployments(service.id, i64::MAX, 100).await.unwrap().iter().map(|d| d.number).collect();
+    let numbers: Vec<i64> = bed
+        .store
+        .deployments(service.id, i64::MAX, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|d| d.number)
+        .collect();
     assert_eq!(numbers, (1..=40).rev().collect::<Vec<_>>());
-    let page: Vec<i64> = bed.store.deployments(service.id, 11, 3).await.unwrap().iter().map(|d| d.number).collect();
+    let page: Vec<i64> = bed
+        .store
+        .deployments(service.id, 11, 3)
+        .await
+        .unwrap()
+        .iter()
+        .map(|d| d.number)
+        .collect();
     assert_eq!(page, [10, 9, 8]);
 }
 
@@ -48,12 +66,26 @@ async fn deployments_that_are_made_at_once_are_numbered_from_one_without_a_gap()
 async fn a_deployment_moves_only_from_where_it_is() {
     let bed = Bed::new().await;
     let id = bed.deployment(&bed.service("web").await, &[]).await;
-    bed.store.move_deployment(id, Status::Queued, Event::Begin).await.unwrap();
+    bed.store
+        .move_deployment(id, Status::Queued, Event::Begin)
+        .await
+        .unwrap();
     let late = bed.store.move_deployment(id, Status::Queued, Event::Begin).await;
     assert!(matches!(late, Err(Error::Stale { .. })));
-    assert!(bed.store.move_deployment(id, Status::Provisioning, Event::WentLive).await.is_err());
-    assert!(matches!(go_live(&bed, id).await, Err(Error::Stale { .. })), "it was not checked");
-    assert_eq!(bed.store.any_deployment(id).await.unwrap().unwrap().status, Status::Provisioning);
+    assert!(
+        bed.store
+            .move_deployment(id, Status::Provisioning, Event::WentLive)
+            .await
+            .is_err()
+    );
+    assert!(
+        matches!(go_live(&bed, id).await, Err(Error::Stale { .. })),
+        "it was not checked"
+    );
+    assert_eq!(
+        bed.store.any_deployment(id).await.unwrap().unwrap().status,
+        Status::Provisioning
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +132,10 @@ async fn what_waits_and_what_runs_is_told_apart() {
         bed.deployment(&service, &[]).await,
     );
     bed.deployment(&bed.service("other").await, &[]).await;
-    bed.store.move_deployment(running, Status::Queued, Event::Begin).await.unwrap();
+    bed.store
+        .move_deployment(running, Status::Queued, Event::Begin)
+        .await
+        .unwrap();
     let mut write = bed.store.write().await.unwrap();
     assert_eq!(write.queued_deployments(service.id, new).await.unwrap(), [waiting]);
     assert_eq!(write.running_deployments(service.id, new).await.unwrap(), [running]);
@@ -113,10 +148,15 @@ async fn a_service_that_is_to_be_removed_is_neither_deployed_nor_wanted_again() 
     let mut write = bed.store.write().await.unwrap();
     write.set_wanted(service.id, Wanted::Removed).await.unwrap();
     write.set_wanted(service.id, Wanted::Running).await.unwrap();
-    let refused = write.insert_deployment(&bed.store, &new_deployment(&service, &[])).await;
+    let refused = write
+        .insert_deployment(&bed.store, &new_deployment(&service, &[]))
+        .await;
     assert!(matches!(refused, Err(Error::Missing { .. })));
     write.commit().await.unwrap();
-    assert_eq!(bed.store.service(bed.organization, service.id).await.unwrap().wanted, Wanted::Removed);
+    assert_eq!(
+        bed.store.service(bed.organization, service.id).await.unwrap().wanted,
+        Wanted::Removed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +167,10 @@ async fn a_service_takes_its_rows_along_and_a_project_goes_last() {
     let mut write = bed.store.write().await.unwrap();
     write.set_current(service.id, id, JobId::mint()).await.unwrap();
     write.commit().await.unwrap();
-    assert!(bed.store.delete_project(bed.project).await.is_err(), "it still holds a service");
+    assert!(
+        bed.store.delete_project(bed.project).await.is_err(),
+        "it still holds a service"
+    );
     bed.store.delete_service(service.id).await.unwrap();
     bed.store.delete_service(service.id).await.unwrap();
     assert_eq!(bed.store.any_deployment(id).await.unwrap(), None);
@@ -143,8 +186,17 @@ async fn a_project_that_is_being_removed_takes_no_service() {
     write.commit().await.unwrap();
     let host = domain::names::HostName::parse("late.example.com").unwrap();
     let (source, settings) = (crate::bed::uploads(), Default::default());
-    let late =
-        bed.store.create_service(bed.organization, bed.project, &crate::bed::slug("late"), &host, &source, &settings).await;
+    let late = bed
+        .store
+        .create_service(
+            bed.organization,
+            bed.project,
+            &crate::bed::slug("late"),
+            &host,
+            &source,
+            &settings,
+        )
+        .await;
     assert!(matches!(late, Err(Error::Missing { .. })));
 }
 
@@ -158,12 +210,20 @@ async fn pages_hold_everything_once() {
     let mut seen = BTreeSet::new();
     let mut after = String::new();
     loop {
-        let page = bed.store.services(bed.organization, bed.project, &after, "", 5).await.unwrap();
+        let page = bed
+            .store
+            .services(bed.organization, bed.project, &after, "", 5)
+            .await
+            .unwrap();
         let Some(last) = page.last() else { break };
         after = last.id.to_string();
         assert!(page.iter().all(|service| seen.insert(service.id)));
     }
     assert_eq!(seen, made);
-    let named = bed.store.services(bed.organization, bed.project, "", "web-7", 5).await.unwrap();
+    let named = bed
+        .store
+        .services(bed.organization, bed.project, "", "web-7", 5)
+        .await
+        .unwrap();
     assert_eq!(named.len(), 1);
 }

@@ -66,7 +66,9 @@ async fn jobs_of_one_key_are_done_one_after_the_other_in_their_order() {
     let mut made = BTreeMap::<String, Vec<JobId>>::new();
     for number in 0..120 {
         let key = format!("key-{}", number % 5);
-        made.entry(key.clone()).or_default().push(enqueue(&bed, "work", &key).await);
+        made.entry(key.clone())
+            .or_default()
+            .push(enqueue(&bed, "work", &key).await);
     }
     let done = Arc::new(Mutex::new(BTreeMap::<String, Vec<JobId>>::new()));
     let busy = Arc::new(Mutex::new(BTreeSet::new()));
@@ -123,7 +125,10 @@ async fn even_the_same_worker_does_not_hold_a_job_that_it_took_twice() {
     enqueue(&bed, "work", "key").await;
     let first = claim_one(&bed.store, "worker", 0).await;
     let second = claim_one(&bed.store, "worker", 60_000).await;
-    assert!(matches!(bed.store.finish_job(&first, None).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(
+        bed.store.finish_job(&first, None).await,
+        Err(Error::LeaseLost(_))
+    ));
     bed.store.finish_job(&second, None).await.unwrap();
 }
 
@@ -142,7 +147,13 @@ async fn a_job_that_is_over_is_not_taken_by_a_worker_that_saw_it_before() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     write.finish_job(&holder, None).await.unwrap();
     write.commit().await.unwrap();
-    let taken: Vec<JobId> = claiming.await.unwrap().unwrap().iter().map(|claim| claim.job.id).collect();
+    let taken: Vec<JobId> = claiming
+        .await
+        .unwrap()
+        .unwrap()
+        .iter()
+        .map(|claim| claim.job.id)
+        .collect();
     assert_eq!(taken, [waiting]);
     assert_eq!(bed.store.job(bed.organization, expired).await.unwrap().status, "done");
 }
@@ -167,12 +178,25 @@ async fn a_job_that_was_begun_is_no_waiting_one_even_when_it_was_put_back() {
     let bed = Bed::new().await;
     enqueue(&bed, "work", "key").await;
     let claim = claim_one(&bed.store, "worker", 60_000).await;
-    bed.store.put_back(&claim, &Reason::new("away", "away", ""), 60_000).await.unwrap();
-    assert_eq!(bed.store.claim_jobs("worker", 60_000, 10).await.unwrap(), [], "not before its time");
+    bed.store
+        .put_back(&claim, &Reason::new("away", "away", ""), 60_000)
+        .await
+        .unwrap();
+    assert_eq!(
+        bed.store.claim_jobs("worker", 60_000, 10).await.unwrap(),
+        [],
+        "not before its time"
+    );
     let mut write = bed.store.write().await.unwrap();
     assert!(!write.cancel_waiting("work", "key").await.unwrap());
     drop(write);
-    assert!(bed.store.next_job_at().await.unwrap().is_some_and(|at| at > store::now_ms()));
+    assert!(
+        bed.store
+            .next_job_at()
+            .await
+            .unwrap()
+            .is_some_and(|at| at > store::now_ms())
+    );
     assert_eq!(bed.store.unfinished_jobs_of("key").await.unwrap(), 1);
 }
 
@@ -185,7 +209,10 @@ async fn a_platform_that_starts_again_takes_over_what_the_dead_one_held() {
     assert_eq!(bed.store.release_all_leases().await.unwrap(), 1);
     let new = claim_one(&bed.store, "new", 60_000).await;
     assert_eq!(new.job.id, dead.job.id);
-    assert!(matches!(bed.store.finish_job(&dead, None).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(
+        bed.store.finish_job(&dead, None).await,
+        Err(Error::LeaseLost(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,20 +230,42 @@ async fn the_journal_keeps_its_order_and_what_was_made() {
         bed.store.write_journal(&claim, step, state, made).await.unwrap();
     }
     let journal = bed.store.journal(claim.job.id).await.unwrap();
-    let told: Vec<_> = journal.iter().map(|entry| (entry.step.as_str(), entry.state, entry.made.as_ref())).collect();
-    assert_eq!(told, [("second", StepState::Undone, Some(&made)), ("first", StepState::Started, None)]);
+    let told: Vec<_> = journal
+        .iter()
+        .map(|entry| (entry.step.as_str(), entry.state, entry.made.as_ref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("second", StepState::Undone, Some(&made)),
+            ("first", StepState::Started, None)
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_jobs_that_are_over_are_forgotten() {
     let bed = Bed::new().await;
-    let (over, waiting) = (enqueue(&bed, "work", "over").await, enqueue(&bed, "work", "waiting").await);
+    let (over, waiting) = (
+        enqueue(&bed, "work", "over").await,
+        enqueue(&bed, "work", "waiting").await,
+    );
     let claim = claim_one(&bed.store, "worker", 60_000).await;
     assert_eq!(claim.job.id, over);
-    bed.store.finish_job(&claim, Some(&Reason::new("no", "no", ""))).await.unwrap();
+    bed.store
+        .finish_job(&claim, Some(&Reason::new("no", "no", "")))
+        .await
+        .unwrap();
     assert_eq!(bed.store.prune_jobs(0).await.unwrap(), 0);
     assert_eq!(bed.store.prune_jobs(i64::MAX).await.unwrap(), 1);
-    let left: Vec<JobId> = bed.store.jobs(bed.organization, "~", 10).await.unwrap().iter().map(|job| job.id).collect();
+    let left: Vec<JobId> = bed
+        .store
+        .jobs(bed.organization, "~", 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|job| job.id)
+        .collect();
     assert_eq!(left, [waiting]);
 }
 
@@ -227,7 +276,10 @@ async fn a_write_that_is_dropped_or_whose_task_is_killed_never_was() {
     let new = crate::bed::new_deployment(&service, &[]);
     let mut write = bed.store.write().await.unwrap();
     write.insert_deployment(&bed.store, &new).await.unwrap();
-    write.enqueue(bed.organization, "deploy", &new.id.to_string(), "key").await.unwrap();
+    write
+        .enqueue(bed.organization, "deploy", &new.id.to_string(), "key")
+        .await
+        .unwrap();
     drop(write);
 
     let (store, organization) = (bed.store.clone(), bed.organization);
@@ -243,8 +295,15 @@ async fn a_write_that_is_dropped_or_whose_task_is_killed_never_was() {
     let _ = killed.await;
 
     // The next one waits for nothing, and finds nothing.
-    assert_eq!(bed.deployment(&service, &[]).await, bed.store.deployments(service.id, 99, 9).await.unwrap()[0].id);
+    assert_eq!(
+        bed.deployment(&service, &[]).await,
+        bed.store.deployments(service.id, 99, 9).await.unwrap()[0].id
+    );
     assert_eq!(bed.store.any_deployment(new.id).await.unwrap(), None);
-    assert_eq!(bed.store.deployments(service.id, 99, 9).await.unwrap()[0].number, 1, "no number is lost");
+    assert_eq!(
+        bed.store.deployments(service.id, 99, 9).await.unwrap()[0].number,
+        1,
+        "no number is lost"
+    );
     assert_eq!(bed.store.jobs(bed.organization, "~", 10).await.unwrap(), []);
 }

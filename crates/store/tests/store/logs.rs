@@ -6,7 +6,14 @@ use store::logs::{Filter, Line, Log};
 use crate::bed::Bed;
 
 fn line(origin: &str, message: &str, level: LogLevel) -> Line {
-    Line { sequence: 0, at_ns: 1, phase: "run", level, origin: origin.to_owned(), message: message.to_owned() }
+    Line {
+        sequence: 0,
+        at_ns: 1,
+        phase: "run",
+        level,
+        origin: origin.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,8 +29,14 @@ async fn lines_of_many_writers_are_numbered_without_a_gap() {
                     let origin = format!("writer-{writer}");
                     let message = batch.to_string();
                     let mut lines = vec![line(&origin, &message, LogLevel::Info); 5];
-                    let cursor = OutputCursor { at_ns: i64::from(batch), lines_at_that_time: 5 };
-                    store.append_lines(log, &mut lines, Some((&origin, cursor))).await.unwrap();
+                    let cursor = OutputCursor {
+                        at_ns: i64::from(batch),
+                        lines_at_that_time: 5,
+                    };
+                    store
+                        .append_lines(log, &mut lines, Some((&origin, cursor)))
+                        .await
+                        .unwrap();
                     assert!(lines.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
                 }
             })
@@ -33,22 +46,42 @@ async fn lines_of_many_writers_are_numbered_without_a_gap() {
         writer.await.unwrap();
     }
     let lines = bed.store.lines(log, 0, &Filter::default(), 10_000).await.unwrap();
-    assert_eq!(lines.iter().map(|line| line.sequence).collect::<Vec<_>>(), (1..=800).collect::<Vec<_>>());
+    assert_eq!(
+        lines.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+        (1..=800).collect::<Vec<_>>()
+    );
     assert_eq!(bed.store.newest_line(log).await.unwrap(), 800);
     for writer in 0..8 {
         let cursor = bed.store.output_cursor(&format!("writer-{writer}")).await.unwrap();
-        assert_eq!(cursor, OutputCursor { at_ns: 19, lines_at_that_time: 5 });
+        assert_eq!(
+            cursor,
+            OutputCursor {
+                at_ns: 19,
+                lines_at_that_time: 5
+            }
+        );
     }
-    assert_eq!(bed.store.output_cursor("nobody").await.unwrap(), OutputCursor::default());
+    assert_eq!(
+        bed.store.output_cursor("nobody").await.unwrap(),
+        OutputCursor::default()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_that_cannot_be_kept_move_no_cursor() {
     let bed = Bed::new().await;
     let gone = Log::Run(domain::ServiceId::mint());
-    let cursor = OutputCursor { at_ns: 9, lines_at_that_time: 1 };
+    let cursor = OutputCursor {
+        at_ns: 9,
+        lines_at_that_time: 1,
+    };
     let mut lines = [line("a", "to nobody", LogLevel::Info)];
-    assert!(bed.store.append_lines(gone, &mut lines, Some(("a", cursor))).await.is_err());
+    assert!(
+        bed.store
+            .append_lines(gone, &mut lines, Some(("a", cursor)))
+            .await
+            .is_err()
+    );
     assert_eq!(bed.store.output_cursor("a").await.unwrap(), OutputCursor::default());
 }
 
@@ -56,12 +89,24 @@ async fn lines_that_cannot_be_kept_move_no_cursor() {
 async fn a_filter_finds_the_text_itself_and_the_numbers_stay() {
     let bed = Bed::new().await;
     let log = Log::Run(bed.service("web").await.id);
-    let texts = ["100% done", "100 done", "under_score", "underscore", "Bang! Bang!", "back\\slash", "GET /a"];
+    let texts = [
+        "100% done",
+        "100 done",
+        "under_score",
+        "underscore",
+        "Bang! Bang!",
+        "back\\slash",
+        "GET /a",
+    ];
     let mut lines: Vec<Line> = texts.iter().map(|text| line("a", text, LogLevel::Info)).collect();
     lines.push(line("a", "it failed", LogLevel::Error));
     bed.store.append_lines(log, &mut lines, None).await.unwrap();
     let found = async |text: &str, level| {
-        let filter = Filter { text: text.to_owned(), level, phase: String::new() };
+        let filter = Filter {
+            text: text.to_owned(),
+            level,
+            phase: String::new(),
+        };
         let lines = bed.store.lines(log, 0, &filter, 100).await.unwrap();
         lines.iter().map(|line| line.sequence).collect::<Vec<_>>()
     };
@@ -72,7 +117,16 @@ async fn a_filter_finds_the_text_itself_and_the_numbers_stay() {
     assert_eq!(found("get /A", None).await, [7]);
     assert_eq!(found("", Some(LogLevel::Error)).await, [8]);
     assert_eq!(found("%' OR 1=1 --", None).await, Vec::<i64>::new());
-    bed.store.prune_lines(match log { Log::Run(id) => id, Log::Build(_) => unreachable!() }, 5).await.unwrap();
+    bed.store
+        .prune_lines(
+            match log {
+                Log::Run(id) => id,
+                Log::Build(_) => unreachable!(),
+            },
+            5,
+        )
+        .await
+        .unwrap();
     let mut more = [line("a", "more", LogLevel::Info)];
     bed.store.append_lines(log, &mut more, None).await.unwrap();
     assert_eq!(found("", None).await, [6, 7, 8, 9]);

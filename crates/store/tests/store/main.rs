@@ -1,5 +1,7 @@
 //! The state's promises, kept on SQLite: nothing is done twice, nothing is lost, nobody sees what is not theirs.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod bed;
 mod deployments;
 mod jobs;

@@ -16,7 +16,9 @@ async fn tables(bed: &Bed) -> Vec<String> {
 }
 
 async fn raw(bed: &Bed) -> SqlitePool {
-    SqlitePool::connect(&format!("sqlite:{}", bed.directory.path().join("state.db").display())).await.unwrap()
+    SqlitePool::connect(&format!("sqlite:{}", bed.directory.path().join("state.db").display()))
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +53,10 @@ async fn a_database_that_is_opened_again_keeps_what_it_has() {
 async fn a_database_of_a_newer_program_is_not_opened() {
     let bed = Bed::new().await;
     let pool = raw(&bed).await;
-    sqlx::query("INSERT INTO schema_migrations (number, applied_at_ms) VALUES (999, 0)").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO schema_migrations (number, applied_at_ms) VALUES (999, 0)")
+        .execute(&pool)
+        .await
+        .unwrap();
     let refused = open(bed.directory.path(), KEY).await;
     assert!(matches!(refused.err(), Some(Error::TooNew { found: 999, .. })));
 }

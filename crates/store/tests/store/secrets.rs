@@ -13,8 +13,16 @@ async fn with_secrets() -> (Bed, store::services::Service, domain::DeploymentId)
     let service = bed.service("web").await;
     let key = VariableKey::parse("PASSWORD").unwrap();
     let set = [(key, VARIABLE.to_owned(), Some(VariableKind::Secret))];
-    assert!(bed.store.change_variables(bed.organization, service.id, &set, &[]).await.unwrap());
-    bed.store.set_deploy_key(&service, &SecretText::new(PRIVATE_KEY), "ssh-ed25519 AAAA").await.unwrap();
+    assert!(
+        bed.store
+            .change_variables(bed.organization, service.id, &set, &[])
+            .await
+            .unwrap()
+    );
+    bed.store
+        .set_deploy_key(&service, &SecretText::new(PRIVATE_KEY), "ssh-ed25519 AAAA")
+        .await
+        .unwrap();
     let deployment = bed.deployment(&service, &[("PASSWORD", VARIABLE)]).await;
     (bed, service, deployment)
 }
@@ -26,14 +34,24 @@ async fn secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files() {
     assert_eq!(variables[0].value.expose(), VARIABLE);
     let environment = bed.store.deployment_environment(deployment).await.unwrap();
     assert_eq!(environment.values().next().unwrap().1, VARIABLE);
-    assert_eq!(bed.store.deploy_key(&service).await.unwrap().unwrap().expose(), PRIVATE_KEY);
-    let files = || std::fs::read_dir(bed.directory.path()).unwrap().map(|file| file.unwrap().path());
+    assert_eq!(
+        bed.store.deploy_key(&service).await.unwrap().unwrap().expose(),
+        PRIVATE_KEY
+    );
+    let files = || {
+        std::fs::read_dir(bed.directory.path())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+    };
     assert!(files().count() >= 2, "the database and its log");
     let look = || {
         for path in files() {
             let bytes = std::fs::read(&path).unwrap();
             for secret in [VARIABLE, PRIVATE_KEY] {
-                assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{path:?}");
+                assert!(
+                    !bytes.windows(secret.len()).any(|part| part == secret.as_bytes()),
+                    "{path:?}"
+                );
             }
         }
     };
@@ -46,8 +64,14 @@ async fn secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files() {
 async fn another_key_opens_nothing_and_says_so() {
     let (bed, service, deployment) = with_secrets().await;
     let store = open(bed.directory.path(), OTHER_KEY).await.unwrap();
-    assert!(matches!(store.variables(bed.organization, service.id).await, Err(Error::Sealed)));
-    assert!(matches!(store.deployment_environment(deployment).await, Err(Error::Sealed)));
+    assert!(matches!(
+        store.variables(bed.organization, service.id).await,
+        Err(Error::Sealed)
+    ));
+    assert!(matches!(
+        store.deployment_environment(deployment).await,
+        Err(Error::Sealed)
+    ));
     assert!(matches!(store.deploy_key(&service).await, Err(Error::Sealed)));
 }
 
@@ -56,13 +80,21 @@ async fn a_sealed_value_that_was_moved_to_another_row_does_not_open() {
     let (bed, service, _) = with_secrets().await;
     let key = VariableKey::parse("HARMLESS").unwrap();
     let set = [(key, "harmless".to_owned(), Some(VariableKind::Static))];
-    assert!(bed.store.change_variables(bed.organization, service.id, &set, &[]).await.unwrap());
+    assert!(
+        bed.store
+            .change_variables(bed.organization, service.id, &set, &[])
+            .await
+            .unwrap()
+    );
     let url = format!("sqlite:{}", bed.directory.path().join("state.db").display());
     let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
     let moved = "UPDATE env_vars SET sealed_value = (SELECT sealed_value FROM env_vars WHERE name = 'PASSWORD') \
         WHERE name = 'HARMLESS'";
     sqlx::query(moved).execute(&pool).await.unwrap();
-    assert!(matches!(bed.store.variables(bed.organization, service.id).await, Err(Error::Sealed)));
+    assert!(matches!(
+        bed.store.variables(bed.organization, service.id).await,
+        Err(Error::Sealed)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,13 +107,19 @@ async fn variables_are_changed_all_or_none_and_there_is_a_limit() {
     };
     let all: Vec<_> = (0..LIMIT).map(variable).collect();
     let change = async |set: &[_], remove: &[VariableKey]| {
-        bed.store.change_variables(bed.organization, service.id, set, remove).await.unwrap()
+        bed.store
+            .change_variables(bed.organization, service.id, set, remove)
+            .await
+            .unwrap()
     };
     let count = async || bed.store.variables(bed.organization, service.id).await.unwrap().len() as i64;
     assert!(change(&all, &[]).await);
     assert_eq!(count().await, LIMIT);
     let first = VariableKey::parse("KEY_0").unwrap();
-    assert!(!change(&[variable(LIMIT), variable(LIMIT + 1)], &[first.clone()]).await, "one too many");
+    assert!(
+        !change(&[variable(LIMIT), variable(LIMIT + 1)], std::slice::from_ref(&first)).await,
+        "one too many"
+    );
     assert_eq!(count().await, LIMIT, "and nothing was removed");
     assert!(change(&[variable(LIMIT)], &[first]).await, "one for another");
     assert!(change(&all[1..], &[]).await, "the same again");
@@ -93,8 +131,14 @@ async fn a_variable_that_is_set_again_without_a_kind_stays_secret() {
     let (bed, service, _) = with_secrets().await;
     let key = VariableKey::parse("PASSWORD").unwrap();
     let set = [(key, "new".to_owned(), None)];
-    bed.store.change_variables(bed.organization, service.id, &set, &[]).await.unwrap();
+    bed.store
+        .change_variables(bed.organization, service.id, &set, &[])
+        .await
+        .unwrap();
     let variables = bed.store.variables(bed.organization, service.id).await.unwrap();
-    assert_eq!((variables[0].kind, variables[0].value.expose()), (VariableKind::Secret, "new"));
+    assert_eq!(
+        (variables[0].kind, variables[0].value.expose()),
+        (VariableKind::Secret, "new")
+    );
     assert!(!format!("{variables:?}").contains("new"));
 }

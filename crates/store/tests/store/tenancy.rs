@@ -25,7 +25,18 @@ async fn to_a_stranger_everything_is_missing() {
     is_missing(store.deployment(stranger, deployment).await);
     is_missing(store.job(stranger, job).await);
     let host = HostName::parse("mine.example.com").unwrap();
-    is_missing(store.create_service(stranger, bed.project, &slug("mine"), &host, &uploads(), &Default::default()).await);
+    is_missing(
+        store
+            .create_service(
+                stranger,
+                bed.project,
+                &slug("mine"),
+                &host,
+                &uploads(),
+                &Default::default(),
+            )
+            .await,
+    );
     assert_eq!(store.projects(stranger, "", "", 10).await.unwrap(), []);
     assert_eq!(store.services(stranger, bed.project, "", "", 10).await.unwrap(), []);
     assert_eq!(store.jobs(stranger, "~", 10).await.unwrap(), []);
@@ -37,11 +48,24 @@ async fn the_variables_of_a_service_neither_open_nor_change_for_a_stranger() {
     let service = bed.service("web").await;
     let key = VariableKey::parse("PASSWORD").unwrap();
     let set = |value: &str| [(key.clone(), value.to_owned(), Some(VariableKind::Secret))];
-    assert!(bed.store.change_variables(bed.organization, service.id, &set("mine"), &[]).await.unwrap());
+    assert!(
+        bed.store
+            .change_variables(bed.organization, service.id, &set("mine"), &[])
+            .await
+            .unwrap()
+    );
     let stranger = bed.store.ensure_organization("stranger").await.unwrap();
     is_missing(bed.store.variables(stranger, service.id).await);
-    is_missing(bed.store.change_variables(stranger, service.id, &set("theirs"), &[]).await);
-    is_missing(bed.store.change_variables(stranger, service.id, &[], &[key.clone()]).await);
+    is_missing(
+        bed.store
+            .change_variables(stranger, service.id, &set("theirs"), &[])
+            .await,
+    );
+    is_missing(
+        bed.store
+            .change_variables(stranger, service.id, &[], std::slice::from_ref(&key))
+            .await,
+    );
     let kept = bed.store.variables(bed.organization, service.id).await.unwrap();
     assert_eq!(kept[0].value.expose(), "mine");
 }
@@ -52,8 +76,17 @@ async fn a_token_speaks_for_its_own_organization_alone() {
     let stranger = bed.store.ensure_organization("stranger").await.unwrap();
     bed.store.add_token(bed.organization, "ours", "hash-1").await.unwrap();
     bed.store.add_token(stranger, "theirs", "hash-2").await.unwrap();
-    assert!(matches!(bed.store.add_token(stranger, "stolen", "hash-1").await, Err(Error::Taken { .. })));
-    assert_eq!(bed.store.token_owner("hash-1").await.unwrap().unwrap().organization, bed.organization);
-    assert_eq!(bed.store.token_owner("hash-2").await.unwrap().unwrap().organization, stranger);
+    assert!(matches!(
+        bed.store.add_token(stranger, "stolen", "hash-1").await,
+        Err(Error::Taken { .. })
+    ));
+    assert_eq!(
+        bed.store.token_owner("hash-1").await.unwrap().unwrap().organization,
+        bed.organization
+    );
+    assert_eq!(
+        bed.store.token_owner("hash-2").await.unwrap().unwrap().organization,
+        stranger
+    );
     assert_eq!(bed.store.token_owner("hash-3").await.unwrap(), None);
 }
