@@ -80,6 +80,10 @@ impl Deploying {
                 "The log shows how far it came.",
             )))
         });
+        if let Err(StepError::Again(reason)) = &end {
+            // Whoever watches sees what is waited for, and not only that it takes long.
+            self.progress.warn(phase, &reason.message);
+        }
         let status = if end.is_ok() { "done" } else { "failed" };
         self.world.store.end_phase(self.deployment.id, phase, status).await?;
         end
