@@ -81,7 +81,8 @@ def test_an_image_is_built_pushed_and_run_by_its_digest(remote, registry, servic
     assert image["reference"].startswith(f"{registry.address}/team/") and image["digest"].startswith("sha256:")
     assert in_registry(registry, image)
     [container] = remote.containers(resource=service["id"])
-    assert image["digest"] in container["Config"]["Image"]
+    names = json.loads(docker("image", "inspect", container["Image"]))[0]["RepoDigests"]
+    assert any(name.endswith("@" + image["digest"]) for name in names), names
     lines = [line["message"] for line in remote.api.lines(f"/deployments/{deployment['id']}/logs")]
     assert any("registry" in line for line in lines)
 
@@ -104,14 +105,14 @@ def test_without_the_registry_a_deployment_says_so_and_the_next_one_works(remote
         registry.stop()
         try:
             deployment = api.upload(service["id"], sources.tar_gz(app_files("never")))
-            time.sleep(9)
+            reason = api.failed(deployment, seconds=60)
         finally:
             registry.start()
             registry.up()
-        over = api.wait(deployment, 60)
-        assert over["status"] == "failed", api.story(deployment)
-        assert over["reason"]["code"] in ("push-failed", "image-store-unreachable") and "registry" in over["reason"]["message"] + over["reason"]["advice"], over["reason"]
-        remote.assert_nothing_left(deployment)
+        assert reason["code"] == "push-failed" and "registry" in reason["advice"], reason
+        # What could not be removed while the registry was away goes now.
+        wait_until(lambda: not api.get("/jobs?limit=20")["items"][0]["status"] == "running", 40, "the end of the job")
+        remote.assert_nothing_left(deployment, 30)
     api.live(api.upload(service["id"], sources.tar_gz(app_files("version 3"))))
     assert remote.page(service["url"]) == "version 3"
 
@@ -156,7 +157,7 @@ def test_retention_removes_old_images_from_the_registry_and_keeps_what_a_rollbac
     api = remote.api
     made = api.service(api.project("retained"), "app", {"kind": "upload"}, drain_timeout_seconds=0)
     images = []
-    for number in range(13):
+    for number in range(12):
         images.append(api.live(api.upload(made["id"], sources.tar_gz(app_files(f"retained {number}"))))["image"])
     wait_until(lambda: not in_registry(registry, images[0]) and not in_registry(registry, images[1]), 20, "the removal of the oldest", 0.3)
     assert all(in_registry(registry, image) for image in images[-10:])
@@ -164,8 +165,8 @@ def test_retention_removes_old_images_from_the_registry_and_keeps_what_a_rollbac
     oldest, kept = deployments[-1]["id"], deployments[5]["id"]
     answer = api.request("POST", f"/services/{made['id']}/rollback/{oldest}")
     assert answer.status_code == 409 and answer.json()["code"] == "image-gone"
-    assert remote.page(made["url"]) == "retained 12"
+    assert remote.page(made["url"]) == "retained 11"
     api.live(api.post(f"/services/{made['id']}/rollback/{kept}", status=202)["id"])
-    assert remote.page(made["url"]) == "retained 7"
+    assert remote.page(made["url"]) == "retained 6"
     api.job(api.ask("DELETE", f"/services/{made['id']}", status=202))
     wait_until(lambda: not any(in_registry(registry, image) for image in images), 20, "the removal of all images of a removed service", 0.5)

@@ -51,6 +51,18 @@ def test_the_newest_commit_the_exact_one_and_another_branch_are_deployed_as_aske
     assert platform.page(service["url"]) == "side"
 
 
+def test_odd_names_and_messages_are_nothing_but_text(platform, api, project, repository):
+    import os
+
+    branch = "odd/$(touch${IFS}/tmp/click-deploy-odd);`id`|x&'\"<b>"
+    commit = repository.commit(app_files("odd"), "<script>alert(1)</script> \x1b[31m$(touch /tmp/click-deploy-odd)", branch)
+    service = api.service(project, "odd", {"kind": "git", "url": repository.url, "branch": branch}, drain_timeout_seconds=1)
+    deployment = api.up(service["id"])
+    assert deployment["commit"] == commit and "\x1b" not in deployment["commit_message"]
+    assert platform.page(service["url"]) == "odd"
+    assert not os.path.exists("/tmp/click-deploy-odd")
+
+
 def test_an_application_below_the_top_of_a_repository_with_a_submodule_is_found(platform, api, project, repository, make_repository):
     shared = make_repository()
     shared.commit({"words.txt": "from the submodule"})

@@ -51,6 +51,15 @@ impl Error {
     }
 }
 
+/// What lies at the bottom of an error: `Connection refused` instead of the names of the layers above it.
+pub(crate) fn bottom(cause: &domain::ports::Cause) -> String {
+    let mut deepest: &(dyn std::error::Error + 'static) = cause.as_ref();
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
 impl From<SourceError> for Error {
     fn from(error: SourceError) -> Self {
         Self::Unavailable { message: error.to_string(), cause: Some(Box::new(error)) }

@@ -9,7 +9,7 @@ use std::{
 use domain::{
     JobId, Reason, SecretText,
     labels::{self, Ownership},
-    names::VariableKey,
+    names::{HealthPath, VariableKey},
     ports::{
         image::StoredImage,
         infrastructure::{Infrastructure, InfrastructureError, Instance, InstanceExit, InstanceSpec, InstanceStatus},
@@ -201,9 +201,15 @@ async fn wait_until_healthy(
     let mut number = port.number;
     let mut pause = Duration::from_millis(10);
     let mut last = Probe::Refused;
+    let mut opened: Option<Instant> = None;
     while began.elapsed() < limit {
         last = world.prober.probe(SocketAddr::new(address, number), check, PROBE_TIMEOUT).await;
         match &last {
+            // Some open their port long before they can answer: without a health check of the user's choice, an answer is
+            // waited for as well, as long as it is worth it.
+            Probe::Healthy if *check == HealthCheck::Tcp && !answers(world, address, number, &mut opened, say).await => {
+                pause = pause.max(Duration::from_millis(100));
+            }
             Probe::Healthy => {
                 if number != port.number {
                     say(&format!("it listens on port {number} instead of {}: requests go there", port.number));
@@ -226,8 +232,39 @@ async fn wait_until_healthy(
         tokio::time::sleep(pause).await;
         pause = (pause * 5 / 4).min(Duration::from_millis(250));
     }
+    if last == Probe::Healthy {
+        return Ok(number);
+    }
     let listening = infrastructure.listening_ports(&instance.name).await.unwrap_or_default();
     Err(StepError::Fail(unhealthy(number, &last, check, limit, &listening.open, &listening.loopback)))
+}
+
+/// Whether an instance whose port is open answers a request, or has had the time to. What speaks no HTTP/1.1 (gRPC, a
+/// protocol of its own), answers with an error of its own or not at all passes in the end: its port is open, and nobody
+/// has said that more is needed.
+async fn answers(
+    world: &World,
+    address: std::net::IpAddr,
+    port: u16,
+    opened: &mut Option<Instant>,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> bool {
+    let waited = opened.get_or_insert_with(Instant::now).elapsed();
+    let Ok(path) = HealthPath::parse("/") else { return true };
+    let answer = world.prober.probe(SocketAddr::new(address, port), &HealthCheck::Http { path }, PROBE_TIMEOUT).await;
+    let (patience, what) = match answer {
+        Probe::Healthy => return true,
+        Probe::Status(status) if status < 500 => return true,
+        Probe::Status(status) => (Duration::from_secs(3), format!("it answers `/` with {status}")),
+        Probe::Gibberish(_) => (Duration::from_secs(2), "it does not speak HTTP/1.1".to_owned()),
+        Probe::Refused => (Duration::from_secs(10), "it closed its port again".to_owned()),
+        Probe::Silent => (Duration::from_secs(15), "it accepts connections and does not answer `/`".to_owned()),
+    };
+    let enough = waited > patience;
+    if enough {
+        say(&format!("{what}; that its port is open is taken for enough"));
+    }
+    enough
 }
 
 /// Why a health check was never passed, in words.
@@ -316,7 +353,7 @@ pub(crate) fn refused(error: InfrastructureError) -> StepError {
     match error {
         InfrastructureError::Unreachable(cause) => StepError::Again(Reason::new(
             "engine-unreachable",
-            format!("the container engine does not answer: {cause}"),
+            format!("the container engine does not answer: {}", crate::error::bottom(&cause)),
             "Start it (for Docker: `systemctl start docker`), then deploy again.",
         )),
         InfrastructureError::ImageMissing(image) => StepError::Fail(Reason::new(

@@ -262,7 +262,7 @@ async fn remove_image(world: &World, claim: &Claim, deployment: &Deployment) -> 
     match world.images.remove(image).await {
         Ok(()) => {}
         Err(ImageError::Unreachable(cause)) if claim.job.attempt < PATIENCE_WITH_IMAGES => {
-            let message = format!("the image store does not answer: {cause}");
+            let message = format!("the image store does not answer: {}", crate::error::bottom(&cause));
             return Err(StepError::Again(Reason::new("image-store-unreachable", message, "Start it.")));
         }
         Err(error) => {

@@ -45,7 +45,7 @@ fn not_stored(error: ImageError) -> StepError {
     match error {
         ImageError::Unreachable(cause) => StepError::Again(Reason::new(
             "image-store-unreachable",
-            format!("the image store does not answer: {cause}"),
+            format!("the image store does not answer: {}", crate::error::bottom(&cause)),
             "Start it, then deploy again.",
         )),
         ImageError::Missing(image) => {
@@ -82,7 +82,7 @@ fn not_built(error: BuildError) -> StepError {
     match error {
         BuildError::Unreachable(cause) => StepError::Again(Reason::new(
             "builder-unreachable",
-            format!("the builder does not answer: {cause}"),
+            format!("the builder does not answer: {}", crate::error::bottom(&cause)),
             "Start it (Docker Engine or buildkitd), then deploy again.",
         )),
         BuildError::Failed { step, message, exit_code, tail } => {

@@ -41,7 +41,7 @@ pub(crate) fn unrouted(error: RouterError) -> StepError {
     match error {
         RouterError::Unreachable(cause) => StepError::Again(Reason::new(
             "proxy-unreachable",
-            format!("the proxy does not answer: {cause}"),
+            format!("the proxy does not answer: {}", crate::error::bottom(&cause)),
             "It goes on serving what it knows. Start it, then deploy again.",
         )),
         RouterError::Refused(message) => {

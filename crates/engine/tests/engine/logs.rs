@@ -106,6 +106,36 @@ async fn an_instance_that_is_started_again_is_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_started_again_while_it_is_read_has_no_second_reader() {
+    let bed = Bed::new().await;
+    bed.world.build_with("web", "listen $PORT; echo hello; wait");
+    bed.world.hold(Step::FollowOutput);
+    let service = bed.create("web", &git(), &quick()).await;
+    let deployment = bed.deploy(service.id).await;
+    let look = async |calls: usize| {
+        bed.shared().notices.tell(engine::Notice::Deployment(deployment.id));
+        (bed.world.calls(Step::FollowOutput) >= calls).then_some(())
+    };
+    bed.until("it is read", async || look(1).await).await;
+    bed.world.crash(&bed.world.alive().running[0], 1);
+    bed.until("it runs again", async || {
+        (!bed.world.alive().running.is_empty()).then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        // Whoever looks for instances to read looks now.
+        let _ = look(2).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bed.world.release(Step::FollowOutput);
+    let log = bed.engine.run_log(bed.organization, service.id).await.unwrap();
+    run_lines(&bed, log, 2).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let lines = run_lines(&bed, log, 2).await;
+    assert_eq!(lines.len(), 2, "each start says it once: {lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_live_reader_neither_loses_nor_doubles_a_line_while_many_write() {
     let bed = Bed::asleep().await;
     let service = bed.create("web", &git(), &quick()).await;
