@@ -19,7 +19,7 @@ def build_numbers(lines):
 
 def test_a_build_log_is_whole_by_page_and_live_however_often_the_reader_loses_its_connection(platform, api, project):
     loop = "for n in $(seq 1 1500); do echo counted $n; if [ $((n % 100)) = 0 ]; then sleep 0.1; fi; done"
-    dockerfile = sources.DOCKERFILE + f"RUN {loop}\n"
+    dockerfile = sources.DOCKERFILE + f"RUN echo {time.time_ns()}; {loop}\n"
     service = api.service(project, "counting", {"kind": "upload"}, drain_timeout_seconds=1)
     deployment = api.upload(service["id"], sources.tar_gz(app_files("counted", dockerfile)))
     path = f"/deployments/{deployment}/logs"

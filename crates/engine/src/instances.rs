@@ -159,7 +159,13 @@ async fn start_one(
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(RouteInstance, u16), StepError> {
     let spec = spec(world, service, deployment, job, image, replica, environment);
-    let instance = world.infrastructure.start(&spec).await.map_err(refused)?;
+    let beginning = world.starts.begin(&job.to_string(), &spec.name);
+    let started = world.infrastructure.start(&spec).await;
+    // A connection that broke says nothing of what the engine still does.
+    if !matches!(started, Err(InfrastructureError::Unreachable(_))) {
+        beginning.answered();
+    }
+    let instance = started.map_err(refused)?;
     world.notices.reconcile();
     if let Some(exit) = &instance.exit
         && instance.status == InstanceStatus::Exited

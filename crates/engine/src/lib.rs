@@ -15,11 +15,13 @@ mod retention;
 mod routes;
 mod runner;
 mod saga;
+mod starts;
 mod world;
 
 pub use error::{Error, FieldError};
 pub use notices::{Notice, Notices};
 pub use runner::Runner;
+pub use starts::Starts;
 pub use world::{Engine, Settings, World};
 
 /// What the use cases answer with, as the memory keeps it.

@@ -74,6 +74,14 @@ struct Memory {
     pauses: HashMap<String, (Duration, Instant)>,
 }
 
+impl Memory {
+    /// How long nobody need look: until the first pause ends, at most [`EVERY`].
+    fn until_next_round(&self) -> Duration {
+        let left = self.pauses.values().map(|(_, not_before)| not_before.saturating_duration_since(Instant::now()));
+        left.filter(|left| !left.is_zero()).fold(EVERY, Duration::min)
+    }
+}
+
 /// Compares and mends, for good.
 pub(crate) async fn run(world: Arc<World>) {
     let mut memory = Memory::default();
@@ -81,7 +89,7 @@ pub(crate) async fn run(world: Arc<World>) {
         if let Err(error) = round(&world, &mut memory).await {
             tracing::debug!("the world could not be compared: {error}");
         }
-        let _ = tokio::time::timeout(EVERY, world.notices.next_reconcile()).await;
+        let _ = tokio::time::timeout(memory.until_next_round(), world.notices.next_reconcile()).await;
         tokio::time::sleep(CALM).await;
     }
 }

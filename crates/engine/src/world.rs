@@ -14,7 +14,7 @@ use domain::{
 use store::Store;
 use tokio::sync::Semaphore;
 
-use crate::{Error, Notices};
+use crate::{Error, Notices, Starts};
 
 /// How the engine is set.
 #[derive(Debug, Clone)]
@@ -67,6 +67,8 @@ pub struct World {
     pub notices: Notices,
     /// Turns for builds, first come, first served.
     pub build_turns: Semaphore,
+    /// Starts of instances that were broken off.
+    pub starts: Starts,
 }
 
 /// The use cases. Cheap to clone.

@@ -261,5 +261,6 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
         prober: Arc::new(HttpProber::new(&configuration.proxy_url)?),
         notices: Notices::default(),
         build_turns: Semaphore::new(configuration.parallel_builds),
+        starts: engine::Starts::default(),
     })
 }

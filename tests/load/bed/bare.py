@@ -53,7 +53,8 @@ class Bare:
 
         start = time.monotonic()
         arguments += ["--no-cache"] if no_cache else []
-        engine.docker("build", "--quiet", "--tag", f"{self.name}:latest", *arguments, tree, program=engine.builder(), buildkit=True)
+        named = ["--tag", f"{self.name}:latest", f"--label=click-deploy-load={self.name}"]
+        engine.docker("build", "--quiet", *named, *arguments, tree, program=engine.builder(), buildkit=True)
         part("build", start)
         start = time.monotonic()
         new, seconds = self.run(f"{self.name}:latest", text, began)
@@ -79,4 +80,4 @@ class Bare:
         """Removes all that it made."""
         self.retire()
         engine.docker("network", "rm", self.name, check=False)
-        engine.docker("rmi", "--force", f"{self.name}:latest", check=False)
+        engine.remove_images(f"click-deploy-load={self.name}")

@@ -41,7 +41,8 @@ def builder():
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
             try:
-                docker("build", "--quiet", folder, program=program, buildkit=True)
+                docker("build", "--quiet", "--label=click-deploy-load=trial", folder, program=program, buildkit=True)
+                remove_images("click-deploy-load=trial")
                 return program
             except RuntimeError:
                 continue
@@ -83,5 +84,10 @@ def remove_installation(name):
             docker("rm", "--force", "--volumes", *found, check=False)
     if found := docker("network", "ls", "--quiet", "--filter", mine, check=False).split():
         docker("network", "rm", *found, check=False)
-    if found := sorted(set(docker("images", "--all", "--quiet", "--filter", mine, check=False).split())):
+    remove_images(f"{LABEL}={name}")
+
+
+def remove_images(label):
+    """Removes all images with a label."""
+    if found := sorted(set(docker("images", "--all", "--quiet", "--filter", f"label={label}", check=False).split())):
         docker("rmi", "--force", *found, check=False)

@@ -1,6 +1,6 @@
 //! The new instances, beside the old ones.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, sync::Mutex, time::{Duration, Instant}};
 
 use async_trait::async_trait;
 use domain::{
@@ -39,6 +39,8 @@ pub(crate) struct Released {
     pub port: u16,
 }
 
+/// How long an instance whose start was broken off may take to appear.
+const LATE_START: Duration = Duration::from_secs(2);
 /// How many of an instance's last lines are shown when it does not work.
 const TAIL_LINES: usize = 30;
 
@@ -81,9 +83,18 @@ impl Step<Deploying> for Release {
 pub(crate) async fn remove_instances_of_job(world: &World, job: &str) -> Result<(), StepError> {
     let mut wanted = world.installation_labels();
     wanted.insert(labels::JOB.to_owned(), job.to_owned());
-    let found = world.infrastructure.instances(&wanted).await.map_err(refused)?;
-    try_join_all(found.iter().map(|instance| world.infrastructure.remove(&instance.name))).await.map_err(refused)?;
-    Ok(())
+    let mut awaited = world.starts.broken_off(job);
+    let began = Instant::now();
+    loop {
+        let found = world.infrastructure.instances(&wanted).await.map_err(refused)?;
+        try_join_all(found.iter().map(|instance| world.infrastructure.remove(&instance.name))).await.map_err(refused)?;
+        awaited.retain(|name| !found.iter().any(|instance| instance.name == *name));
+        // What comes even later is found by the reconciler.
+        if awaited.is_empty() || began.elapsed() > LATE_START {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The image that the build step left.

@@ -61,6 +61,7 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> 
     Arc::new(World {
         store: store.clone(),
         build_turns: Semaphore::new(settings.parallel_builds),
+        starts: engine::Starts::default(),
         settings,
         sources: ports.clone(),
         planner: ports.clone(),
