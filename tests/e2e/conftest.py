@@ -39,6 +39,8 @@ def pytest_collection_modifyitems(items):
 def folder():
     """A folder that goes at the end, whatever happens."""
     home = os.environ.get("CLICK_DEPLOY_HOME")
+    if home:
+        os.makedirs(home, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="click-deploy-e2e-", dir=home or None))
     yield made
     shutil.rmtree(made, ignore_errors=True)

@@ -346,9 +346,29 @@ def test_lists_are_read_page_by_page_without_a_gap(api):
         cursor, pages = page.get("next_cursor"), pages + 1
         assert len(page["items"]) <= 3
     assert sorted(seen) == sorted(made) and pages == 3
+    jobs, cursor = [], ""
+    while cursor is not None and len(jobs) < 12:
+        page = api.get("/jobs", params={"limit": 4, **({"cursor": cursor} if cursor else {})})
+        jobs += [one["id"] for one in page["items"]]
+        cursor = page.get("next_cursor")
+    assert jobs == sorted(set(jobs), reverse=True)
     assert [one["name"] for one in api.get(f"/projects/{project}/services?name=number-4")["items"]] == ["number-4"]
     api.job(api.ask("DELETE", f"/projects/{project}", status=202))
     problem(api.request("GET", f"/projects/{project}"), 404)
+
+
+def test_a_request_that_is_repeated_with_its_key_is_done_once(api, other, serving):
+    service = serving("once")
+    path, key = f"/services/{service['id']}/deploy", {"Idempotency-Key": "my-key-1"}
+    first = api.request("POST", path, json={}, headers=key)
+    again = api.request("POST", path, json={}, headers=key)
+    assert first.status_code == again.status_code == 202
+    assert first.json()["id"] == again.json()["id"]
+    problem(api.request("POST", path, json={"no_cache": True}, headers=key), 422, "invalid")
+    problem(other.request("POST", path, json={}, headers=key), 404, "missing")
+    api.live(first.json()["id"])
+    numbers = [one["number"] for one in api.get(f"/services/{service['id']}/deployments")["items"]]
+    assert numbers == [2, 1]
 
 
 def test_removals_may_be_repeated_and_request_ids_come_back(platform, api):

@@ -2,6 +2,7 @@
 
 import time
 
+import httpx
 import pytest
 
 from bed import counterparts, sources
@@ -17,7 +18,7 @@ def cut(folder):
     """A platform of the embedded form whose engine can be taken away."""
     (folder / "cut").mkdir()
     relay = Relay(folder / "cut" / "docker.sock", counterparts.need("docker"))
-    made = Platform(folder / "cut" / "platform", docker_host=relay.address)
+    made = Platform(folder / "cut" / "platform", docker_host=relay.address, UPLOAD_LIMIT_MB="1")
     made.relay = relay
     try:
         made.start()
@@ -47,6 +48,16 @@ def says_why(platform, deployment, *words, seconds=25):
         return any(word in text for word in words) and text
 
     return wait_until(told, seconds, f"{words} in {deployment}", 0.2)
+
+
+def test_an_upload_beyond_the_limit_is_refused_and_leaves_nothing(cut, service):
+    before = cut.files("uploads")
+    try:
+        answer = cut.api.request("POST", f"/services/{service['id']}/source", content=b"x" * (3 * 1024 * 1024))
+        assert answer.status_code == 413 and answer.json()["code"] == "too-large", answer.text
+    except httpx.TransportError:
+        pass  # the connection may be closed while the body is still sent
+    wait_until(lambda: cut.files("uploads") == before, 5, "the removal of the upload")
 
 
 def test_without_the_proxy_a_deployment_says_so_and_all_goes_on_when_it_is_back(cut, service):

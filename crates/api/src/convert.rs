@@ -23,7 +23,12 @@ pub(crate) fn page<T>(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> Stri
 }
 
 pub(crate) fn project(project: engine::state::projects::Project) -> wire::Project {
-    wire::Project { id: project.id, name: project.name, version: project.version, created_at: time(project.created_at_ms) }
+    wire::Project {
+        id: project.id,
+        name: project.name,
+        version: project.version,
+        created_at: time(project.created_at_ms),
+    }
 }
 
 pub(crate) fn service(view: ServiceView) -> wire::Service {
@@ -83,7 +88,11 @@ pub(crate) fn deployment(detail: DeploymentDetail) -> wire::Deployment {
         plan: detail.deployment.plan,
         image: detail.deployment.image,
         settings: detail.deployment.made.settings,
-        environment: detail.environment.into_iter().map(|(key, kind, value)| wire::Variable { key, kind, value }).collect(),
+        environment: detail
+            .environment
+            .into_iter()
+            .map(|(key, kind, value)| wire::Variable { key, kind, value })
+            .collect(),
     }
 }
 
@@ -91,9 +100,15 @@ pub(crate) fn variables(variables: Vec<engine::state::variables::Variable>) -> w
     let shown = |variable: engine::state::variables::Variable| {
         let value = variable.value.expose().to_owned();
         let readable = variable.kind == domain::environment::VariableKind::Static;
-        wire::Variable { key: variable.key, kind: variable.kind, value: readable.then_some(value) }
+        wire::Variable {
+            key: variable.key,
+            kind: variable.kind,
+            value: readable.then_some(value),
+        }
     };
-    wire::Variables { items: variables.into_iter().map(shown).collect() }
+    wire::Variables {
+        items: variables.into_iter().map(shown).collect(),
+    }
 }
 
 pub(crate) fn line(line: engine::state::logs::Line) -> wire::LogLine {
@@ -125,7 +140,9 @@ pub(crate) fn instance(instance: domain::ports::infrastructure::Instance) -> wir
     let label = |name: &str| instance.labels.get(name);
     wire::Instance {
         deployment_id: label(labels::DEPLOYMENT).and_then(|id| id.parse().ok()),
-        replica: label(labels::REPLICA).and_then(|replica| replica.parse().ok()).unwrap_or(0),
+        replica: label(labels::REPLICA)
+            .and_then(|replica| replica.parse().ok())
+            .unwrap_or(0),
         name: instance.name,
         status: instance.status,
         address: instance.address.map(|address| address.to_string()),

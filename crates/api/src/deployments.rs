@@ -80,13 +80,22 @@ pub(crate) async fn upload(
             return Err(failure);
         }
     };
-    accepted(api.engine.deploy_upload(caller.organization, service, upload, received, query.no_cache).await?)
+    accepted(
+        api.engine
+            .deploy_upload(caller.organization, service, upload, received, query.no_cache)
+            .await?,
+    )
 }
 
 async fn receive(body: Bytes, path: &std::path::Path, limit: u64) -> Answer<u64> {
     let local = |error: std::io::Error| {
         tracing::error!("an upload could not be kept: {error}");
-        Failure::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "The upload could not be kept", "Is the platform's disk full?")
+        Failure::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "no-room",
+            "The upload could not be kept",
+            "Is the platform's disk full?",
+        )
     };
     if let Some(directory) = path.parent() {
         tokio::fs::create_dir_all(directory).await.map_err(local)?;
@@ -96,7 +105,12 @@ async fn receive(body: Bytes, path: &std::path::Path, limit: u64) -> Answer<u64>
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
-            Failure::new(StatusCode::BAD_REQUEST, "upload-broke-off", "The upload broke off", format!("{error}."))
+            Failure::new(
+                StatusCode::BAD_REQUEST,
+                "upload-broke-off",
+                "The upload broke off",
+                format!("{error}."),
+            )
         })?;
         received += chunk.len() as u64;
         if received > limit {
@@ -104,7 +118,9 @@ async fn receive(body: Bytes, path: &std::path::Path, limit: u64) -> Answer<u64>
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The upload is too large",
-                format!("An upload has at most {limit} bytes. Leave out what is built or downloaded, such as node_modules."),
+                format!(
+                    "An upload has at most {limit} bytes. Leave out what is built or downloaded, such as node_modules."
+                ),
             ));
         }
         file.write_all(&chunk).await.map_err(local)?;
@@ -125,30 +141,52 @@ pub(crate) async fn list(
 ) -> Answer<Json<Page<DeploymentSummary>>> {
     let before = match query.cursor.as_str() {
         "" => i64::MAX,
-        text => text.parse().map_err(|_| Failure::field("cursor", "the `next_cursor` of the page before"))?,
+        text => text
+            .parse()
+            .map_err(|_| Failure::field("cursor", "the `next_cursor` of the page before"))?,
     };
-    let (found, current) = api.engine.deployments(caller.organization, service, before, query.limit() + 1).await?;
-    let summaries = found.iter().map(|deployment| convert::summary(deployment, current == Some(deployment.id))).collect();
-    Ok(Json(convert::page(summaries, query.limit(), |summary: &DeploymentSummary| summary.number.to_string())))
+    let (found, current) = api
+        .engine
+        .deployments(caller.organization, service, before, query.limit() + 1)
+        .await?;
+    let summaries = found
+        .iter()
+        .map(|deployment| convert::summary(deployment, current == Some(deployment.id)))
+        .collect();
+    Ok(Json(convert::page(
+        summaries,
+        query.limit(),
+        |summary: &DeploymentSummary| summary.number.to_string(),
+    )))
 }
 
 /// A deployment with its phases, steps and facts.
 #[utoipa::path(get, path = "/v1/click-deploy/deployments/{id}", operation_id = "show_deployment", tag = "deployments",
     params(("id" = String, Path)), responses((status = 200, body = Deployment), (status = "4XX", body = Problem)))]
 pub(crate) async fn show(State(api): State<Api>, caller: Caller, In(id): In<DeploymentId>) -> Answer<Json<Deployment>> {
-    Ok(Json(convert::deployment(api.engine.deployment(caller.organization, id).await?)))
+    Ok(Json(convert::deployment(
+        api.engine.deployment(caller.organization, id).await?,
+    )))
 }
 
 /// Cancels a deployment.
 #[utoipa::path(post, path = "/v1/click-deploy/deployments/{id}/cancel", operation_id = "cancel_deployment", tag = "deployments",
     params(("id" = String, Path)), responses((status = 202, body = Deployment), (status = "4XX", body = Problem)))]
-pub(crate) async fn cancel(State(api): State<Api>, caller: Caller, In(id): In<DeploymentId>) -> Answer<(StatusCode, Json<Deployment>)> {
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    In(id): In<DeploymentId>,
+) -> Answer<(StatusCode, Json<Deployment>)> {
     accepted(api.engine.cancel(caller.organization, id).await?)
 }
 
 /// Tries a deployment that is over again: a new deployment of the same commit.
 #[utoipa::path(post, path = "/v1/click-deploy/deployments/{id}/retry", operation_id = "retry_deployment", tag = "deployments",
     params(("id" = String, Path)), responses((status = 202, body = Deployment), (status = "4XX", body = Problem)))]
-pub(crate) async fn retry(State(api): State<Api>, caller: Caller, In(id): In<DeploymentId>) -> Answer<(StatusCode, Json<Deployment>)> {
+pub(crate) async fn retry(
+    State(api): State<Api>,
+    caller: Caller,
+    In(id): In<DeploymentId>,
+) -> Answer<(StatusCode, Json<Deployment>)> {
     accepted(api.engine.retry(caller.organization, id).await?)
 }

@@ -31,10 +31,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             Err(error) => {
                 let (status, code) = match error.status() {
                     StatusCode::PAYLOAD_TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"),
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                        (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
+                    }
                     _ => (StatusCode::BAD_REQUEST, "bad-json"),
                 };
-                Err(Failure::new(status, code, "The body cannot be read", format!("{}.", error.body_text())))
+                Err(Failure::new(
+                    status,
+                    code,
+                    "The body cannot be read",
+                    format!("{}.", error.body_text()),
+                ))
             }
         }
     }
@@ -45,14 +52,21 @@ pub(crate) struct In<T>(pub(crate) T);
 
 fn part<T: FromStr>(what: &'static str, text: &str) -> Answer<T> {
     // What is no identity names nothing: a stranger learns no more from one form of it than from another.
-    text.parse().map_err(|_| Failure::missing(what, &domain::logs::clean_line(&text.chars().take(64).collect::<String>())))
+    text.parse().map_err(|_| {
+        Failure::missing(
+            what,
+            &domain::logs::clean_line(&text.chars().take(64).collect::<String>()),
+        )
+    })
 }
 
 impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for In<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Failure::missing("resource", ""))?;
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Failure::missing("resource", ""))?;
         Ok(Self(part("resource", &text)?))
     }
 }
@@ -79,7 +93,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let query = Query::<T>::from_request_parts(parts, state).await;
         let Query(value) = query.map_err(|error| {
-            Failure::new(StatusCode::BAD_REQUEST, "bad-query", "The query cannot be read", format!("{}.", error.body_text()))
+            Failure::new(
+                StatusCode::BAD_REQUEST,
+                "bad-query",
+                "The query cannot be read",
+                format!("{}.", error.body_text()),
+            )
         })?;
         Ok(Self(value))
     }
@@ -92,12 +111,17 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let Some(value) = parts.headers.get(header::IF_MATCH) else {
+            return Ok(Self(None));
+        };
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
             return Ok(Self(None));
         }
-        let version = text.trim_matches('"').parse().map_err(|_| Failure::field("If-Match", "the `version` that you read"))?;
+        let version = text
+            .trim_matches('"')
+            .parse()
+            .map_err(|_| Failure::field("If-Match", "the `version` that you read"))?;
         Ok(Self(Some(version)))
     }
 }

@@ -18,13 +18,24 @@ pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-async fn ask<E: std::fmt::Display>(name: &str, mend: &str, answer: impl Future<Output = Result<String, E>>) -> Dependency {
+async fn ask<E: std::fmt::Display>(
+    name: &str,
+    mend: &str,
+    answer: impl Future<Output = Result<String, E>>,
+) -> Dependency {
     let (ready, detail) = match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(version)) => (true, version),
         Ok(Err(error)) => (false, format!("{error}. {mend}")),
-        Err(_) => (false, format!("It does not answer within {} s. {mend}", PATIENCE.as_secs())),
+        Err(_) => (
+            false,
+            format!("It does not answer within {} s. {mend}", PATIENCE.as_secs()),
+        ),
     };
-    Dependency { name: name.to_owned(), ready, detail }
+    Dependency {
+        name: name.to_owned(),
+        ready,
+        detail,
+    }
 }
 
 /// Every dependency by name. Needs no token, and so says nothing that a stranger may not know.
@@ -40,7 +51,11 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Readiness
             fresh
         }
     };
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(readiness))
 }
 
@@ -49,11 +64,30 @@ async fn look(api: &Api) -> Readiness {
     let database = async { world.store.ping().await.map(|()| "SQLite".to_owned()) };
     let (database, engine, builder, images, proxy) = futures_util::join!(
         ask("database", "Check DATABASE_URL and the disk.", database),
-        ask("engine", "Start Docker Engine, or set DOCKER_HOST.", world.infrastructure.version()),
-        ask("builder", "Start Docker Engine, or the buildkitd of BUILDKIT_HOST.", world.builder.version()),
-        ask("images", "Start Docker Engine, or the registry of REGISTRY_URL.", world.images.version()),
-        ask("proxy", "Start the proxy, or set PROXY_ADMIN_URL.", world.router.version()),
+        ask(
+            "engine",
+            "Start Docker Engine, or set DOCKER_HOST.",
+            world.infrastructure.version()
+        ),
+        ask(
+            "builder",
+            "Start Docker Engine, or the buildkitd of BUILDKIT_HOST.",
+            world.builder.version()
+        ),
+        ask(
+            "images",
+            "Start Docker Engine, or the registry of REGISTRY_URL.",
+            world.images.version()
+        ),
+        ask(
+            "proxy",
+            "Start the proxy, or set PROXY_ADMIN_URL.",
+            world.router.version()
+        ),
     );
     let dependencies = vec![database, engine, builder, images, proxy];
-    Readiness { ready: dependencies.iter().all(|dependency| dependency.ready), dependencies }
+    Readiness {
+        ready: dependencies.iter().all(|dependency| dependency.ready),
+        dependencies,
+    }
 }

@@ -27,11 +27,21 @@ pub(crate) async fn honour(State(api): State<Api>, request: Request, next: Next)
 }
 
 async fn answered(api: &Api, request: Request, next: Next) -> Answer<Response> {
-    let Some(key) = request.headers().get(&KEY).cloned().filter(|_| request.method() == Method::POST) else {
+    let Some(key) = request
+        .headers()
+        .get(&KEY)
+        .cloned()
+        .filter(|_| request.method() == Method::POST)
+    else {
         return Ok(next.run(request).await);
     };
-    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
-    let key = key.ok_or_else(|| Failure::field("Idempotency-Key", "1 to 255 visible ASCII characters"))?.to_owned();
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
+    let key = key
+        .ok_or_else(|| Failure::field("Idempotency-Key", "1 to 255 visible ASCII characters"))?
+        .to_owned();
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, api).await?;
     // An upload is too large to be kept for a comparison: its key stands for its path alone.
@@ -40,7 +50,12 @@ async fn answered(api: &Api, request: Request, next: Next) -> Answer<Response> {
         (body, String::new())
     } else {
         let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
-            Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", format!("At most {BODY_LIMIT} bytes."))
+            Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too large",
+                format!("At most {BODY_LIMIT} bytes."),
+            )
         })?;
         let digest = token_hash(&String::from_utf8_lossy(&bytes));
         (Body::from(bytes), digest)
@@ -58,14 +73,25 @@ async fn answered(api: &Api, request: Request, next: Next) -> Answer<Response> {
             ));
         }
         Known::Other => {
-            return Err(Failure::field("Idempotency-Key", "another request used this key: take a new one for each request"));
+            return Err(Failure::field(
+                "Idempotency-Key",
+                "another request used this key: take a new one for each request",
+            ));
         }
         Known::Answered { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+            let kind = if status.is_success() {
+                "application/json"
+            } else {
+                "application/problem+json"
+            };
             let mut response = (status, body).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            response
+                .headers_mut()
+                .insert(REPLAYED, HeaderValue::from_static("true"));
             return Ok(response);
         }
     }

@@ -16,8 +16,15 @@ use crate::{
 #[utoipa::path(get, path = "/v1/click-deploy/jobs", operation_id = "list_jobs", tag = "jobs",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Job>), (status = "4XX", body = Problem)))]
-pub(crate) async fn list(State(api): State<Api>, caller: Caller, Parameters(query): Parameters<ListParameters>) -> Answer<Json<Page<Job>>> {
-    let found = api.engine.jobs(caller.organization, &query.cursor, query.limit() + 1).await?;
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(query): Parameters<ListParameters>,
+) -> Answer<Json<Page<Job>>> {
+    let found = api
+        .engine
+        .jobs(caller.organization, &query.cursor, query.limit() + 1)
+        .await?;
     let jobs = found.into_iter().map(convert::job).collect();
     Ok(Json(convert::page(jobs, query.limit(), |job: &Job| job.id.to_string())))
 }

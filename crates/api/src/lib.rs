@@ -46,7 +46,10 @@ impl Api {
     /// Over this engine.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine, readiness: Arc::default() }
+        Self {
+            engine,
+            readiness: Arc::default(),
+        }
     }
 
     /// Serves until `stop`, and then until the requests under way are answered.
@@ -66,12 +69,21 @@ impl Api {
         let routes = Router::new()
             .route("/auth/me", get(caller::me))
             .route("/projects", get(projects::list).post(projects::create))
-            .route("/projects/{id}", get(projects::show).patch(projects::update).delete(projects::remove))
+            .route(
+                "/projects/{id}",
+                get(projects::show).patch(projects::update).delete(projects::remove),
+            )
             .route("/projects/{id}/services", get(services::list).post(services::create))
-            .route("/services/{id}", get(services::show).patch(services::update).delete(services::remove))
+            .route(
+                "/services/{id}",
+                get(services::show).patch(services::update).delete(services::remove),
+            )
             .route("/services/{id}/deploy", post(deployments::deploy))
             .route("/services/{id}/rollback/{deployment_id}", post(deployments::roll_back))
-            .route("/services/{id}/source", post(deployments::upload).layer(DefaultBodyLimit::disable()))
+            .route(
+                "/services/{id}/source",
+                post(deployments::upload).layer(DefaultBodyLimit::disable()),
+            )
             .route("/services/{id}/stop", post(services::stop))
             .route("/services/{id}/start", post(services::start))
             .route("/services/{id}/restart", post(services::restart))
@@ -84,7 +96,10 @@ impl Api {
             .route("/services/{id}/env/bulk", post(variables::bulk))
             .route("/services/{id}/env/import", post(variables::import))
             .route("/services/{id}/env/pending", get(variables::pending))
-            .route("/services/{id}/env/{key}", patch(variables::update).delete(variables::remove))
+            .route(
+                "/services/{id}/env/{key}",
+                patch(variables::update).delete(variables::remove),
+            )
             .route("/deployments/{id}", get(deployments::show))
             .route("/deployments/{id}/cancel", post(deployments::cancel))
             .route("/deployments/{id}/retry", post(deployments::retry))
@@ -109,10 +124,19 @@ impl Api {
             .layer(header_value("x-content-type-options", "nosniff"))
             .layer(header_value("x-frame-options", "DENY"))
             .layer(header_value("referrer-policy", "no-referrer"))
-            .layer(header_value("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
-            .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+            .layer(header_value(
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
             .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
-                let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+                let route = request
+                    .extensions()
+                    .get::<MatchedPath>()
+                    .map_or("", MatchedPath::as_str);
                 tracing::debug_span!("request", http.method = %request.method(), http.route = route)
             }))
             .with_state(self)

@@ -13,8 +13,8 @@ use axum::{
 };
 use domain::{DeploymentId, ServiceId, logs::LogLevel};
 use engine::manage::LogCursor;
-use serde::Deserialize;
 use engine::state::logs::{Filter, Log};
+use serde::Deserialize;
 
 use crate::{
     Api,
@@ -44,7 +44,11 @@ pub(crate) struct LogParameters {
 
 impl LogParameters {
     fn filter(&self) -> Filter {
-        Filter { text: self.q.clone(), level: self.level, phase: self.phase.clone() }
+        Filter {
+            text: self.q.clone(),
+            level: self.level,
+            phase: self.phase.clone(),
+        }
     }
 }
 
@@ -59,12 +63,24 @@ impl FromRequestParts<Api> for Live {
         if let Some(origin) = text(header::ORIGIN) {
             let host = text(header::HOST).unwrap_or_default();
             if origin.split_once("://").is_none_or(|(_, authority)| authority != host) {
-                return Err(Failure::new(StatusCode::FORBIDDEN, "foreign-origin", "Another site's page", "WebSockets are opened by our own pages only."));
+                return Err(Failure::new(
+                    StatusCode::FORBIDDEN,
+                    "foreign-origin",
+                    "Another site's page",
+                    "WebSockets are opened by our own pages only.",
+                ));
             }
         }
-        let upgrade = WebSocketUpgrade::from_request_parts(parts, api).await.map_err(|error| {
-            Failure::new(StatusCode::BAD_REQUEST, "not-a-websocket", "This path is a WebSocket", format!("{}.", error.body_text()))
-        })?;
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, api)
+            .await
+            .map_err(|error| {
+                Failure::new(
+                    StatusCode::BAD_REQUEST,
+                    "not-a-websocket",
+                    "This path is a WebSocket",
+                    format!("{}.", error.body_text()),
+                )
+            })?;
         Ok(Self(upgrade))
     }
 }
@@ -79,12 +95,18 @@ async fn page(api: &Api, log: Log, query: &LogParameters) -> Answer<Json<LogPage
     let more = lines.len() as i64 > limit;
     lines.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next_after = lines.last().map_or(after, |line| line.sequence);
-    Ok(Json(LogPage { items: lines.into_iter().map(convert::line).collect(), next_after, more }))
+    Ok(Json(LogPage {
+        items: lines.into_iter().map(convert::line).collect(),
+        next_after,
+        more,
+    }))
 }
 
 fn stream(api: &Api, log: Log, query: &LogParameters, Live(upgrade): Live) -> Response {
     let cursor = api.engine.follow(log, query.after, query.filter());
-    upgrade.max_message_size(16 * 1024).on_upgrade(move |socket| send(socket, cursor))
+    upgrade
+        .max_message_size(16 * 1024)
+        .on_upgrade(move |socket| send(socket, cursor))
 }
 
 async fn send(mut socket: WebSocket, mut cursor: LogCursor) {
@@ -109,7 +131,9 @@ async fn send(mut socket: WebSocket, mut cursor: LogCursor) {
             }
         };
         let ended = matches!(message, LogMessage::End { .. });
-        let Ok(text) = serde_json::to_string(&message) else { return };
+        let Ok(text) = serde_json::to_string(&message) else {
+            return;
+        };
         if socket.send(Message::Text(text.into())).await.is_err() {
             return;
         }

@@ -28,7 +28,13 @@ pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), errors: Vec::new() }
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
     }
 
     pub(crate) fn unauthorized(detail: &str) -> Self {
@@ -36,15 +42,26 @@ impl Failure {
     }
 
     pub(crate) fn missing(what: &str, key: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "missing", "Not found", format!("There is no {what} `{key}`."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "missing",
+            "Not found",
+            format!("There is no {what} `{key}`."),
+        )
     }
 
     pub(crate) fn field(field: &str, message: impl Into<String>) -> Self {
-        Self::fields(vec![FieldError { field: field.to_owned(), message: message.into() }])
+        Self::fields(vec![FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        }])
     }
 
     fn fields(errors: Vec<FieldError>) -> Self {
-        let list: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+        let list: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.message))
+            .collect();
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             code: "invalid",
@@ -60,12 +77,28 @@ impl From<engine::Error> for Failure {
         use engine::Error as E;
         match error {
             E::Invalid(errors) => Self::fields(
-                errors.into_iter().map(|error| FieldError { field: error.field, message: error.message }).collect(),
+                errors
+                    .into_iter()
+                    .map(|error| FieldError {
+                        field: error.field,
+                        message: error.message,
+                    })
+                    .collect(),
             ),
-            E::Conflict { code, message } => Self::new(StatusCode::CONFLICT, code, "It does not fit how things are", sentence(&message)),
+            E::Conflict { code, message } => Self::new(
+                StatusCode::CONFLICT,
+                code,
+                "It does not fit how things are",
+                sentence(&message),
+            ),
             E::Unavailable { message, cause } => {
                 tracing::warn!("unavailable: {message}: {cause:?}");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A counterpart does not answer", sentence(&message))
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "A counterpart does not answer",
+                    sentence(&message),
+                )
             }
             E::Store(error) => error.into(),
         }
@@ -83,11 +116,16 @@ impl From<engine::state::Error> for Failure {
                 "It was changed meanwhile",
                 format!("The {what} was changed since you read it: read it again."),
             ),
-            E::Taken { what } => {
-                Self::new(StatusCode::CONFLICT, "taken", "The name is taken", format!("There is a {what} of that name already."))
-            }
+            E::Taken { what } => Self::new(
+                StatusCode::CONFLICT,
+                "taken",
+                "The name is taken",
+                format!("There is a {what} of that name already."),
+            ),
             other => {
-                let cause = std::error::Error::source(&other).map(ToString::to_string).unwrap_or_default();
+                let cause = std::error::Error::source(&other)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 tracing::error!("the state failed: {other}: {cause}");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
@@ -103,7 +141,12 @@ impl From<engine::state::Error> for Failure {
 /// A message as a sentence.
 fn sentence(message: &str) -> String {
     let mut characters = message.chars();
-    let mut sentence: String = characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect();
+    let mut sentence: String = characters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(characters)
+        .collect();
     if !sentence.ends_with('.') {
         sentence.push('.');
     }
@@ -122,9 +165,14 @@ impl IntoResponse for Failure {
             request_id: String::new(),
         };
         let mut response = (self.status, Json(&problem)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(problem);
         response
@@ -139,7 +187,8 @@ pub(crate) async fn with_request_id(mut request: Request, next: Next) -> Respons
     };
     let id = match request.headers().get(&REQUEST_ID) {
         Some(value) if fits(value) => value.clone(),
-        _ => HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string()).expect("hexadecimal digits are a header value"),
+        _ => HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string())
+            .expect("hexadecimal digits are a header value"),
     };
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
@@ -155,15 +204,30 @@ pub(crate) async fn with_request_id(mut request: Request, next: Next) -> Respons
 }
 
 pub(crate) async fn no_such_route() -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, "no-such-route", "No such route", "The API has no such path; see /openapi.json.")
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        "no-such-route",
+        "No such route",
+        "The API has no such path; see /openapi.json.",
+    )
 }
 
 pub(crate) async fn method_not_allowed() -> Failure {
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "No such method", "The path does not take this method; see /openapi.json.")
+    Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "No such method",
+        "The path does not take this method; see /openapi.json.",
+    )
 }
 
 pub(crate) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside", "The platform's log has the details.")
-        .into_response()
+    Failure::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Something failed inside",
+        "The platform's log has the details.",
+    )
+    .into_response()
 }

@@ -10,14 +10,23 @@ use crate::{
     convert,
     extract::{Body, In, In2},
     problem::{Answer, Failure},
-    wire::{BulkVariables, ImportVariables, Pending, PendingVariable, Problem, SetVariable, UpdateVariable, Variable, Variables},
+    wire::{
+        BulkVariables, ImportVariables, Pending, PendingVariable, Problem, SetVariable, UpdateVariable, Variable,
+        Variables,
+    },
 };
 
 /// The variables of a service; secrets without their value.
 #[utoipa::path(get, path = "/v1/click-deploy/services/{id}/env", operation_id = "list_variables", tag = "environment",
     params(("id" = String, Path)), responses((status = 200, body = Variables), (status = "4XX", body = Problem)))]
-pub(crate) async fn list(State(api): State<Api>, caller: Caller, In(service): In<ServiceId>) -> Answer<Json<Variables>> {
-    Ok(Json(convert::variables(api.engine.variables(caller.organization, service).await?)))
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    In(service): In<ServiceId>,
+) -> Answer<Json<Variables>> {
+    Ok(Json(convert::variables(
+        api.engine.variables(caller.organization, service).await?,
+    )))
 }
 
 /// Sets a variable.
@@ -30,8 +39,15 @@ pub(crate) async fn set(
     Body(ask): Body<SetVariable>,
 ) -> Answer<(StatusCode, Json<Variable>)> {
     let key = ask.key.clone();
-    let change = VariableChange { key: ask.key, value: ask.value, kind: Some(ask.kind) };
-    let variables = api.engine.change_variables(caller.organization, service, vec![change], &[]).await?;
+    let change = VariableChange {
+        key: ask.key,
+        value: ask.value,
+        kind: Some(ask.kind),
+    };
+    let variables = api
+        .engine
+        .change_variables(caller.organization, service, vec![change], &[])
+        .await?;
     Ok((StatusCode::CREATED, Json(only(variables, &key)?)))
 }
 
@@ -48,16 +64,29 @@ pub(crate) async fn update(
     if !before.iter().any(|variable| variable.key == key) {
         return Err(Failure::missing("variable", key.as_str()));
     }
-    let change = VariableChange { key: key.clone(), value: ask.value, kind: ask.kind };
-    let variables = api.engine.change_variables(caller.organization, service, vec![change], &[]).await?;
+    let change = VariableChange {
+        key: key.clone(),
+        value: ask.value,
+        kind: ask.kind,
+    };
+    let variables = api
+        .engine
+        .change_variables(caller.organization, service, vec![change], &[])
+        .await?;
     Ok(Json(only(variables, &key)?))
 }
 
 /// Removes a variable. Absence is success.
 #[utoipa::path(delete, path = "/v1/click-deploy/services/{id}/env/{key}", operation_id = "remove_variable", tag = "environment",
     params(("id" = String, Path), ("key" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
-pub(crate) async fn remove(State(api): State<Api>, caller: Caller, In2(service, key): In2<ServiceId, VariableKey>) -> Answer<StatusCode> {
-    api.engine.change_variables(caller.organization, service, Vec::new(), &[key]).await?;
+pub(crate) async fn remove(
+    State(api): State<Api>,
+    caller: Caller,
+    In2(service, key): In2<ServiceId, VariableKey>,
+) -> Answer<StatusCode> {
+    api.engine
+        .change_variables(caller.organization, service, Vec::new(), &[key])
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -70,9 +99,17 @@ pub(crate) async fn bulk(
     In(service): In<ServiceId>,
     Body(ask): Body<BulkVariables>,
 ) -> Answer<Json<Variables>> {
-    let change = |ask: SetVariable| VariableChange { key: ask.key, value: ask.value, kind: Some(ask.kind) };
+    let change = |ask: SetVariable| VariableChange {
+        key: ask.key,
+        value: ask.value,
+        kind: Some(ask.kind),
+    };
     let set = ask.set.into_iter().map(change).collect();
-    Ok(Json(convert::variables(api.engine.change_variables(caller.organization, service, set, &ask.remove).await?)))
+    Ok(Json(convert::variables(
+        api.engine
+            .change_variables(caller.organization, service, set, &ask.remove)
+            .await?,
+    )))
 }
 
 /// Reads variables from `.env` text, all or none.
@@ -84,22 +121,40 @@ pub(crate) async fn import(
     In(service): In<ServiceId>,
     Body(ask): Body<ImportVariables>,
 ) -> Answer<Json<Variables>> {
-    Ok(Json(convert::variables(api.engine.import_variables(caller.organization, service, &ask.text, ask.kind).await?)))
+    Ok(Json(convert::variables(
+        api.engine
+            .import_variables(caller.organization, service, &ask.text, ask.kind)
+            .await?,
+    )))
 }
 
 /// What the next deployment would change in what runs.
 #[utoipa::path(get, path = "/v1/click-deploy/services/{id}/env/pending", operation_id = "show_pending", tag = "environment",
     params(("id" = String, Path)), responses((status = 200, body = Pending), (status = "4XX", body = Problem)))]
-pub(crate) async fn pending(State(api): State<Api>, caller: Caller, In(service): In<ServiceId>) -> Answer<Json<Pending>> {
+pub(crate) async fn pending(
+    State(api): State<Api>,
+    caller: Caller,
+    In(service): In<ServiceId>,
+) -> Answer<Json<Pending>> {
     let changes = api.engine.pending(caller.organization, service).await?;
     Ok(Json(Pending {
         pending: !changes.variables.is_empty() || !changes.settings.is_empty(),
-        variables: changes.variables.into_iter().map(|(key, change)| PendingVariable { key, change: change.to_owned() }).collect(),
+        variables: changes
+            .variables
+            .into_iter()
+            .map(|(key, change)| PendingVariable {
+                key,
+                change: change.to_owned(),
+            })
+            .collect(),
         settings: changes.settings,
     }))
 }
 
 fn only(variables: Vec<engine::state::variables::Variable>, key: &VariableKey) -> Answer<Variable> {
-    let found = convert::variables(variables).items.into_iter().find(|variable| variable.key == *key);
+    let found = convert::variables(variables)
+        .items
+        .into_iter()
+        .find(|variable| variable.key == *key);
     found.ok_or_else(|| Failure::missing("variable", key.as_str()))
 }

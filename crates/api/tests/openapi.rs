@@ -11,7 +11,10 @@ fn the_committed_document_is_current() {
         fs::write(&path, &made).expect("docs/ is there");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(made == committed, "docs/openapi.json is not current: run `make openapi`");
+    assert!(
+        made == committed,
+        "docs/openapi.json is not current: run `make openapi`"
+    );
 }
 
 #[test]
@@ -21,9 +24,15 @@ fn every_operation_has_a_name_of_its_own_and_says_how_it_fails() {
     for (path, methods) in document["paths"].as_object().expect("there are paths") {
         for (method, operation) in methods.as_object().expect("a path has methods") {
             let name = operation["operationId"].as_str().unwrap_or_default();
-            assert!(names.insert(name.to_owned()) && !name.is_empty(), "{method} {path} has no operation id of its own");
+            assert!(
+                names.insert(name.to_owned()) && !name.is_empty(),
+                "{method} {path} has no operation id of its own"
+            );
             let fails = operation["responses"].get("4XX").is_some();
-            assert!(fails || path.starts_with("/health") || path.ends_with("/auth/me"), "{method} {path}");
+            assert!(
+                fails || path.starts_with("/health") || path.ends_with("/auth/me"),
+                "{method} {path}"
+            );
         }
     }
 }

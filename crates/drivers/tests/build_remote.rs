@@ -156,7 +156,9 @@ async fn failures_are_told_apart() {
 #[tokio::test]
 async fn a_registry_with_a_password_gets_it_and_no_other_does() {
     let Some(bed) = Bed::new() else { return };
-    let Some(host) = counterpart("CLICK_DEPLOY_TEST_AUTH_REGISTRY", "registry") else { return };
+    let Some(host) = counterpart("CLICK_DEPLOY_TEST_AUTH_REGISTRY", "registry") else {
+        return;
+    };
     let told = |variable: &str| std::env::var(variable).unwrap();
     let user = told("CLICK_DEPLOY_TEST_AUTH_REGISTRY_USERNAME");
     let password = told("CLICK_DEPLOY_TEST_AUTH_REGISTRY_PASSWORD");

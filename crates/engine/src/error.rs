@@ -43,11 +43,17 @@ impl Error {
     /// One field breaks a rule.
     #[must_use]
     pub fn field(field: &str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
+        Self::Invalid(vec![FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        }])
     }
 
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Conflict { code, message: message.into() }
+        Self::Conflict {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -62,21 +68,33 @@ pub(crate) fn bottom(cause: &domain::ports::Cause) -> String {
 
 impl From<SourceError> for Error {
     fn from(error: SourceError) -> Self {
-        Self::Unavailable { message: error.to_string(), cause: Some(Box::new(error)) }
+        Self::Unavailable {
+            message: error.to_string(),
+            cause: Some(Box::new(error)),
+        }
     }
 }
 impl From<ImageError> for Error {
     fn from(error: ImageError) -> Self {
-        Self::Unavailable { message: error.to_string(), cause: Some(Box::new(error)) }
+        Self::Unavailable {
+            message: error.to_string(),
+            cause: Some(Box::new(error)),
+        }
     }
 }
 impl From<InfrastructureError> for Error {
     fn from(error: InfrastructureError) -> Self {
-        Self::Unavailable { message: error.to_string(), cause: Some(Box::new(error)) }
+        Self::Unavailable {
+            message: error.to_string(),
+            cause: Some(Box::new(error)),
+        }
     }
 }
 impl From<RouterError> for Error {
     fn from(error: RouterError) -> Self {
-        Self::Unavailable { message: error.to_string(), cause: Some(Box::new(error)) }
+        Self::Unavailable {
+            message: error.to_string(),
+            cause: Some(Box::new(error)),
+        }
     }
 }

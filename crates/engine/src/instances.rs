@@ -65,10 +65,15 @@ pub(crate) fn environment(
     port: u16,
     replica: u16,
 ) -> BTreeMap<String, SecretText> {
-    let mut environment: BTreeMap<String, SecretText> =
-        variables.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    let mut environment: BTreeMap<String, SecretText> = variables
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.clone()))
+        .collect();
     environment.insert("PORT".to_owned(), SecretText::new(port.to_string()));
-    let commit = deployment.commit.as_ref().map_or_else(String::new, |facts| facts.commit.to_string());
+    let commit = deployment
+        .commit
+        .as_ref()
+        .map_or_else(String::new, |facts| facts.commit.to_string());
     let given = [
         ("URL", world.url_of(&service.host)),
         ("HOST", service.host.to_string()),
@@ -146,7 +151,10 @@ pub(crate) fn spec(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one replica needs all that its deployment knows; a struct would only rename them")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one replica needs all that its deployment knows; a struct would only rename them"
+)]
 async fn start_one(
     world: &World,
     service: &Service,
@@ -174,7 +182,15 @@ async fn start_one(
     }
     let settings = &deployment.made.settings;
     let limit = Duration::from_secs(settings.health_timeout_seconds.into());
-    let healthy = wait_until_healthy(&*world.infrastructure, world, &instance, port, &settings.health_check, limit, say);
+    let healthy = wait_until_healthy(
+        &*world.infrastructure,
+        world,
+        &instance,
+        port,
+        &settings.health_check,
+        limit,
+        say,
+    );
     let number = tokio::select! {
         number = healthy => number?,
         exit = world.infrastructure.wait(&spec.name) => {
@@ -186,9 +202,19 @@ async fn start_one(
         }
     };
     let address = instance.address.ok_or_else(|| {
-        StepError::Again(Reason::new("no-address", "the container engine gave the instance no address", "Deploy again."))
+        StepError::Again(Reason::new(
+            "no-address",
+            "the container engine gave the instance no address",
+            "Deploy again.",
+        ))
     })?;
-    Ok((RouteInstance { id: spec.name, address: SocketAddr::new(address, number) }, number))
+    Ok((
+        RouteInstance {
+            id: spec.name,
+            address: SocketAddr::new(address, number),
+        },
+        number,
+    ))
 }
 
 async fn wait_until_healthy(
@@ -201,7 +227,11 @@ async fn wait_until_healthy(
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<u16, StepError> {
     let Some(address) = instance.address else {
-        return Err(StepError::Again(Reason::new("no-address", "the container engine gave the instance no address", "")));
+        return Err(StepError::Again(Reason::new(
+            "no-address",
+            "the container engine gave the instance no address",
+            "",
+        )));
     };
     let began = Instant::now();
     let mut number = port.number;
@@ -209,16 +239,24 @@ async fn wait_until_healthy(
     let mut last = Probe::Refused;
     let mut opened: Option<Instant> = None;
     while began.elapsed() < limit {
-        last = world.prober.probe(SocketAddr::new(address, number), check, PROBE_TIMEOUT).await;
+        last = world
+            .prober
+            .probe(SocketAddr::new(address, number), check, PROBE_TIMEOUT)
+            .await;
         match &last {
             // Some open their port long before they can answer: without a health check of the user's choice, an answer is
             // waited for as well, as long as it is worth it.
-            Probe::Healthy if *check == HealthCheck::Tcp && !answers(world, address, number, &mut opened, say).await => {
+            Probe::Healthy
+                if *check == HealthCheck::Tcp && !answers(world, address, number, &mut opened, say).await =>
+            {
                 pause = pause.max(Duration::from_millis(100));
             }
             Probe::Healthy => {
                 if number != port.number {
-                    say(&format!("it listens on port {number} instead of {}: requests go there", port.number));
+                    say(&format!(
+                        "it listens on port {number} instead of {}: requests go there",
+                        port.number
+                    ));
                 }
                 return Ok(number);
             }
@@ -242,7 +280,14 @@ async fn wait_until_healthy(
         return Ok(number);
     }
     let listening = infrastructure.listening_ports(&instance.name).await.unwrap_or_default();
-    Err(StepError::Fail(unhealthy(number, &last, check, limit, &listening.open, &listening.loopback)))
+    Err(StepError::Fail(unhealthy(
+        number,
+        &last,
+        check,
+        limit,
+        &listening.open,
+        &listening.loopback,
+    )))
 }
 
 /// Whether an instance whose port is open answers a request, or has had the time to. What speaks no HTTP/1.1 (gRPC, a
@@ -257,14 +302,24 @@ async fn answers(
 ) -> bool {
     let waited = opened.get_or_insert_with(Instant::now).elapsed();
     let Ok(path) = HealthPath::parse("/") else { return true };
-    let answer = world.prober.probe(SocketAddr::new(address, port), &HealthCheck::Http { path }, PROBE_TIMEOUT).await;
+    let answer = world
+        .prober
+        .probe(
+            SocketAddr::new(address, port),
+            &HealthCheck::Http { path },
+            PROBE_TIMEOUT,
+        )
+        .await;
     let (patience, what) = match answer {
         Probe::Healthy => return true,
         Probe::Status(status) if status < 500 => return true,
         Probe::Status(status) => (Duration::from_secs(3), format!("it answers `/` with {status}")),
         Probe::Gibberish(_) => (Duration::from_secs(2), "it does not speak HTTP/1.1".to_owned()),
         Probe::Refused => (Duration::from_secs(10), "it closed its port again".to_owned()),
-        Probe::Silent => (Duration::from_secs(15), "it accepts connections and does not answer `/`".to_owned()),
+        Probe::Silent => (
+            Duration::from_secs(15),
+            "it accepts connections and does not answer `/`".to_owned(),
+        ),
     };
     let enough = waited > patience;
     if enough {
@@ -294,7 +349,10 @@ fn unhealthy(port: u16, last: &Probe, check: &HealthCheck, limit: Duration, open
         ),
         Probe::Refused if !loopback.is_empty() => Reason::new(
             "listens-on-loopback",
-            format!("port {port} never opened; the app listens on {} of 127.0.0.1 only", list(loopback)),
+            format!(
+                "port {port} never opened; the app listens on {} of 127.0.0.1 only",
+                list(loopback)
+            ),
             "Let it listen on 0.0.0.0 and on $PORT.",
         ),
         Probe::Refused => Reason::new(
@@ -317,7 +375,11 @@ fn unhealthy(port: u16, last: &Probe, check: &HealthCheck, limit: Duration, open
             format!("what listens on port {port} does not speak HTTP: {what}"),
             "Choose the TCP health check, or the right port.",
         ),
-        Probe::Healthy => Reason::new("health-check", "the app became healthy too late", "Raise the health timeout."),
+        Probe::Healthy => Reason::new(
+            "health-check",
+            "the app became healthy too late",
+            "Raise the health timeout.",
+        ),
     }
 }
 
@@ -332,7 +394,11 @@ pub(crate) fn ended(exit: &InstanceExit) -> Reason {
         );
     }
     if exit.out_of_memory {
-        return Reason::new("out-of-memory", format!("out of memory after {ran}"), "Choose a larger instance size.");
+        return Reason::new(
+            "out-of-memory",
+            format!("out of memory after {ran}"),
+            "Choose a larger instance size.",
+        );
     }
     match exit.code {
         0 => Reason::new(
@@ -342,13 +408,20 @@ pub(crate) fn ended(exit: &InstanceExit) -> Reason {
         ),
         126 | 127 => Reason::new(
             "command-not-found",
-            format!("exited {} after {ran}: the start command was not found or cannot be run", exit.code),
+            format!(
+                "exited {} after {ran}: the start command was not found or cannot be run",
+                exit.code
+            ),
             "Check the start command.",
         ),
         code if code > 128 => Reason::new(
             "killed",
             format!("ended by signal {} after {ran}", code - 128),
-            if code == 137 { "Signal 9 often means that the memory was not enough." } else { "Its log may say why." },
+            if code == 137 {
+                "Signal 9 often means that the memory was not enough."
+            } else {
+                "Its log may say why."
+            },
         ),
         code => Reason::new("exited", format!("exited {code} after {ran}"), "Its log says why."),
     }
@@ -376,22 +449,48 @@ mod tests {
     use super::*;
 
     fn exit(code: i64) -> InstanceExit {
-        InstanceExit { code, out_of_memory: false, ran_ms: 2000, error: None }
+        InstanceExit {
+            code,
+            out_of_memory: false,
+            ran_ms: 2000,
+            error: None,
+        }
     }
 
     #[test]
     fn an_end_is_told_in_words() {
         assert_eq!(ended(&exit(1)).message, "exited 1 after 2.0 s");
-        assert_eq!(ended(&InstanceExit { out_of_memory: true, ..exit(137) }).code, "out-of-memory");
+        assert_eq!(
+            ended(&InstanceExit {
+                out_of_memory: true,
+                ..exit(137)
+            })
+            .code,
+            "out-of-memory"
+        );
         assert_eq!(ended(&exit(143)).message, "ended by signal 15 after 2.0 s");
         assert_eq!(ended(&exit(127)).code, "command-not-found");
     }
 
     #[test]
     fn a_port_that_never_opened_names_the_one_that_did() {
-        let reason = unhealthy(3000, &Probe::Refused, &HealthCheck::Tcp, Duration::from_secs(5), &[8080], &[]);
+        let reason = unhealthy(
+            3000,
+            &Probe::Refused,
+            &HealthCheck::Tcp,
+            Duration::from_secs(5),
+            &[8080],
+            &[],
+        );
         assert_eq!(reason.message, "port 3000 never opened; the app listens on 8080");
-        let reason = unhealthy(3000, &Probe::Refused, &HealthCheck::Tcp, Duration::from_secs(5), &[], &[3000]);
+        let reason = unhealthy(
+            3000,
+            &Probe::Refused,
+            &HealthCheck::Tcp,
+            Duration::from_secs(5),
+            &[],
+            &[3000],
+        );
         assert_eq!(reason.code, "listens-on-loopback");
     }
 }

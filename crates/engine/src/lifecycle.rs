@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use domain::{
-    DeploymentId, ProjectId, Reason, ServiceId, labels,
+    DeploymentId, ProjectId, Reason, ServiceId,
     deployment::Phase,
+    labels,
     ports::{
         image::ImageError,
         infrastructure::Instance,
@@ -56,7 +57,10 @@ async fn let_go(world: &World, instances: &[&Instance], drain: Duration) -> Resu
         // When the proxy is away nobody can be counted; new requests cannot come through it either.
         match world.router.drained(&instance.name, drain).await {
             Ok(0) => {}
-            Ok(left) => tracing::info!("`{}` is stopped with {left} request(s) under way: its time is over", instance.name),
+            Ok(left) => tracing::info!(
+                "`{}` is stopped with {left} request(s) under way: its time is over",
+                instance.name
+            ),
             Err(error) => tracing::warn!("`{}` is stopped without being drained: {error}", instance.name),
         }
         world.infrastructure.keep_running(&instance.name, false).await?;
@@ -90,12 +94,22 @@ async fn want(world: &World, claim: &Claim, service: &Service, wanted: Wanted) -
 
 /// Stops a service: its page says so, its instances finish their requests and go.
 pub(crate) async fn stop(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    let Some(service) = subject(world, claim).await? else {
+        return Ok(Outcome::Done);
+    };
     want(world, claim, &service, Wanted::Stopped).await?;
     let stopping = async {
         let route = page(&service, RouteState::Stopped);
-        world.router.set(&service.host, &route).await.map_err(provision::unrouted)?;
-        let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
+        world
+            .router
+            .set(&service.host, &route)
+            .await
+            .map_err(provision::unrouted)?;
+        let found = world
+            .infrastructure
+            .instances(&service_labels(world, service.id))
+            .await
+            .map_err(refused)?;
         let drain = Duration::from_secs(service.settings.drain_timeout_seconds.into());
         let_go(world, &found.iter().collect::<Vec<_>>(), drain).await
     };
@@ -107,22 +121,36 @@ pub(crate) async fn stop(world: &Arc<World>, claim: &Claim) -> Result<Outcome, s
 
 /// Starts or restarts the current deployment: new instances beside the old ones, the switch, the old ones go.
 pub(crate) async fn start(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
-    let Some(current) = service.current else { return Ok(Outcome::Done) };
-    let Some(deployment) = world.store.any_deployment(current).await? else { return Ok(Outcome::Done) };
+    let Some(service) = subject(world, claim).await? else {
+        return Ok(Outcome::Done);
+    };
+    let Some(current) = service.current else {
+        return Ok(Outcome::Done);
+    };
+    let Some(deployment) = world.store.any_deployment(current).await? else {
+        return Ok(Outcome::Done);
+    };
     if service.wanted == Wanted::Removed {
         return Ok(Outcome::Done);
     }
     want(world, claim, &service, Wanted::Running).await?;
     let deadline = Duration::from_secs(u64::from(deployment.made.settings.health_timeout_seconds) + 120);
     let end = tokio::time::timeout(deadline, bring_up_current(world, claim, &service, &deployment)).await;
-    match end.unwrap_or_else(|_| Err(StepError::Fail(Reason::new("deadline", "it took too long", "Deploy again.")))) {
+    match end.unwrap_or_else(|_| {
+        Err(StepError::Fail(Reason::new(
+            "deadline",
+            "it took too long",
+            "Deploy again.",
+        )))
+    }) {
         Ok(()) => {
             let id = service.id.to_string();
             let mut write = world.store.write().await?;
             write.require_lease(claim).await?;
             write.set_current(service.id, deployment.id, claim.job.id).await?;
-            write.enqueue(service.organization, "retire-instances", &id, &format!("retire/{id}")).await?;
+            write
+                .enqueue(service.organization, "retire-instances", &id, &format!("retire/{id}"))
+                .await?;
             write.finish_job(claim, None).await?;
             write.commit().await?;
             world.notices.job();
@@ -145,18 +173,36 @@ pub(crate) async fn start(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
     }
 }
 
-async fn bring_up_current(world: &World, claim: &Claim, service: &Service, deployment: &Deployment) -> Result<(), StepError> {
-    let gone = || StepError::Fail(Reason::new("image-gone", "the image of the current deployment is gone", "Deploy again."));
+async fn bring_up_current(
+    world: &World,
+    claim: &Claim,
+    service: &Service,
+    deployment: &Deployment,
+) -> Result<(), StepError> {
+    let gone = || {
+        StepError::Fail(Reason::new(
+            "image-gone",
+            "the image of the current deployment is gone",
+            "Deploy again.",
+        ))
+    };
     let image = deployment.image.clone().ok_or_else(gone)?;
     provision::ensure_network(world, service).await?;
-    let port = Port { number: deployment.port.unwrap_or(DEFAULT_PORT), chosen: true };
+    let port = Port {
+        number: deployment.port.unwrap_or(DEFAULT_PORT),
+        chosen: true,
+    };
     let (found, _) = instances::bring_up(world, service, deployment, claim.job.id, &image, port, &|_| {}).await?;
     let route = Route {
         deployment: Some(deployment.id),
         instances: found.clone(),
         ..page(service, RouteState::Live)
     };
-    world.router.set(&service.host, &route).await.map_err(provision::unrouted)?;
+    world
+        .router
+        .set(&service.host, &route)
+        .await
+        .map_err(provision::unrouted)?;
     for instance in &found {
         if let Err(error) = world.infrastructure.keep_running(&instance.id, true).await {
             tracing::warn!("`{}` will not be restarted by the engine itself: {error}", instance.id);
@@ -167,18 +213,39 @@ async fn bring_up_current(world: &World, claim: &Claim, service: &Service, deplo
 
 /// Leads the address to the instances that the state knows, whoever had switched it.
 async fn show_current(world: &World, service: ServiceId, deployment: &Deployment) -> Result<(), StepError> {
-    let instances = world.infrastructure.instances(&service_labels(world, service)).await.map_err(refused)?;
-    let Some(service) = world.store.any_service(service).await? else { return Ok(()) };
-    let situation =
-        Situation { service: &service, port: deployment.port, instances: &instances, deploying: false, failure: None };
-    world.router.set(&service.host, &routes::wanted(&situation)).await.map_err(provision::unrouted)
+    let instances = world
+        .infrastructure
+        .instances(&service_labels(world, service))
+        .await
+        .map_err(refused)?;
+    let Some(service) = world.store.any_service(service).await? else {
+        return Ok(());
+    };
+    let situation = Situation {
+        service: &service,
+        port: deployment.port,
+        instances: &instances,
+        deploying: false,
+        failure: None,
+    };
+    world
+        .router
+        .set(&service.host, &routes::wanted(&situation))
+        .await
+        .map_err(provision::unrouted)
 }
 
 /// Ends the instances that serve no more: neither the current ones, nor those of work that is under way.
 pub(crate) async fn retire(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    let Some(service) = subject(world, claim).await? else {
+        return Ok(Outcome::Done);
+    };
     let retiring = async {
-        let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
+        let found = world
+            .infrastructure
+            .instances(&service_labels(world, service.id))
+            .await
+            .map_err(refused)?;
         let mut idle = Vec::new();
         for instance in &found {
             if !belongs_to_work(world, service.organization, instance).await? {
@@ -186,13 +253,22 @@ pub(crate) async fn retire(world: &Arc<World>, claim: &Claim) -> Result<Outcome,
             }
         }
         // The order decides: what serves is read last, so that of every job that was over above it is known here.
-        let Some(service) = subject(world, claim).await? else { return Ok(()) };
-        let (Some(current), Some(job)) = (service.current, service.current_job) else { return Ok(()) };
-        let old: Vec<&Instance> =
-            idle.into_iter().filter(|instance| !routes::belongs(instance, current, Some(job))).collect();
+        let Some(service) = subject(world, claim).await? else {
+            return Ok(());
+        };
+        let (Some(current), Some(job)) = (service.current, service.current_job) else {
+            return Ok(());
+        };
+        let old: Vec<&Instance> = idle
+            .into_iter()
+            .filter(|instance| !routes::belongs(instance, current, Some(job)))
+            .collect();
         if !old.is_empty() {
             let drain = Duration::from_secs(service.settings.drain_timeout_seconds.into());
-            world.store.begin_phase(current, Phase::Drain, service.settings.drain_timeout_seconds + 60).await?;
+            world
+                .store
+                .begin_phase(current, Phase::Drain, service.settings.drain_timeout_seconds + 60)
+                .await?;
             let_go(world, &old, drain).await?;
             forget_images(world).await;
         }
@@ -211,7 +287,9 @@ pub(crate) async fn belongs_to_work(
     organization: domain::OrganizationId,
     instance: &Instance,
 ) -> Result<bool, store::Error> {
-    let Some(job) = instance.labels.get(labels::JOB).and_then(|job| job.parse().ok()) else { return Ok(false) };
+    let Some(job) = instance.labels.get(labels::JOB).and_then(|job| job.parse().ok()) else {
+        return Ok(false);
+    };
     match world.store.job(organization, job).await {
         Ok(job) => Ok(job.finished_at_ms.is_none()),
         Err(store::Error::Missing { .. }) => Ok(false),
@@ -221,10 +299,16 @@ pub(crate) async fn belongs_to_work(
 
 /// Removes a service with all that is its own: route, instances, images, uploads, rows.
 pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Some(service) = subject(world, claim).await? else { return Ok(Outcome::Done) };
+    let Some(service) = subject(world, claim).await? else {
+        return Ok(Outcome::Done);
+    };
     let removing = async {
         world.router.remove(&service.host).await.map_err(provision::unrouted)?;
-        let found = world.infrastructure.instances(&service_labels(world, service.id)).await.map_err(refused)?;
+        let found = world
+            .infrastructure
+            .instances(&service_labels(world, service.id))
+            .await
+            .map_err(refused)?;
         let drain = Duration::from_secs(service.settings.drain_timeout_seconds.min(5).into());
         let_go(world, &found.iter().collect::<Vec<_>>(), drain).await?;
         for deployment in world.store.deployments_with_image(service.id).await? {
@@ -238,7 +322,13 @@ pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<
     for deployment in world.store.deployments(service.id, i64::MAX, 10_000).await? {
         remove_work_directory(world, deployment.id).await;
     }
-    for (upload, _) in world.store.uploads().await?.into_iter().filter(|(_, owner)| *owner == service.id) {
+    for (upload, _) in world
+        .store
+        .uploads()
+        .await?
+        .into_iter()
+        .filter(|(_, owner)| *owner == service.id)
+    {
         let _ = tokio::fs::remove_file(world.upload_file(upload)).await;
     }
     world.store.delete_service(service.id).await?;
@@ -263,7 +353,11 @@ async fn remove_image(world: &World, claim: &Claim, deployment: &Deployment) -> 
         Ok(()) => {}
         Err(ImageError::Unreachable(cause)) if claim.job.attempt < PATIENCE_WITH_IMAGES => {
             let message = format!("the image store does not answer: {}", crate::error::bottom(&cause));
-            return Err(StepError::Again(Reason::new("image-store-unreachable", message, "Start it.")));
+            return Err(StepError::Again(Reason::new(
+                "image-store-unreachable",
+                message,
+                "Start it.",
+            )));
         }
         Err(error) => {
             tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference);
@@ -279,11 +373,17 @@ async fn remove_work_directory(world: &World, deployment: DeploymentId) {
 
 /// Removes a project once its services are gone; their removal was enqueued with this job.
 pub(crate) async fn remove_project(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Ok(id) = claim.job.subject.parse::<ProjectId>() else { return Ok(Outcome::Done) };
+    let Ok(id) = claim.job.subject.parse::<ProjectId>() else {
+        return Ok(Outcome::Done);
+    };
     let left = world.store.services(claim.job.organization, id, "", "", 1000).await?;
     if !left.is_empty() {
         let names: Vec<_> = join_all(left.iter().map(|service| async { service.name.to_string() })).await;
-        return Ok(Outcome::Again(Reason::new("waiting", format!("services are being removed: {}", names.join(", ")), "")));
+        return Ok(Outcome::Again(Reason::new(
+            "waiting",
+            format!("services are being removed: {}", names.join(", ")),
+            "",
+        )));
     }
     if let Err(error) = world.infrastructure.remove_network(&world.network_name(id)).await {
         return ended(refused(error));

@@ -43,14 +43,23 @@ pub(crate) async fn run(world: Arc<World>) {
             Ok(found) => {
                 followed.retain(|name, known| known.under_way || found.iter().any(|instance| &instance.name == name));
                 for instance in found {
-                    let Some(service) = instance.labels.get(labels::RESOURCE).and_then(|id| id.parse().ok()) else { continue };
+                    let Some(service) = instance.labels.get(labels::RESOURCE).and_then(|id| id.parse().ok()) else {
+                        continue;
+                    };
                     let started_at_ms = instance.started_at_ms;
                     // Two that read the same output would keep its lines twice.
                     let is_known = |known: &Followed| known.under_way || known.started_at_ms == started_at_ms;
-                    if followed.get(&instance.name).is_some_and(is_known) || instance.status == InstanceStatus::Created {
+                    if followed.get(&instance.name).is_some_and(is_known) || instance.status == InstanceStatus::Created
+                    {
                         continue;
                     }
-                    followed.insert(instance.name.clone(), Followed { started_at_ms, under_way: true });
+                    followed.insert(
+                        instance.name.clone(),
+                        Followed {
+                            started_at_ms,
+                            under_way: true,
+                        },
+                    );
                     let world = Arc::clone(&world);
                     followers.spawn(async move {
                         let to_its_end = follow(&world, service, &instance.name).await;
@@ -97,7 +106,11 @@ async fn follow(world: &Arc<World>, service: ServiceId, name: &str) -> bool {
             return false;
         }
     };
-    let sink = Keep { world: Arc::clone(world), service, name: name.to_owned() };
+    let sink = Keep {
+        world: Arc::clone(world),
+        service,
+        name: name.to_owned(),
+    };
     let end = world.infrastructure.follow_output(name, cursor, &sink).await;
     if let Err(error) = &end {
         tracing::debug!("the output of `{name}` broke off: {error}");

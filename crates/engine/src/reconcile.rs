@@ -8,8 +8,9 @@ use std::{
 };
 
 use domain::{
-    Reason, ServiceId, labels,
+    Reason, ServiceId,
     deployment::DeploymentStatus,
+    labels,
     names::HostName,
     ports::{
         infrastructure::{Instance, InstanceStatus},
@@ -77,7 +78,10 @@ struct Memory {
 impl Memory {
     /// How long nobody need look: until the first pause ends, at most [`EVERY`].
     fn until_next_round(&self) -> Duration {
-        let left = self.pauses.values().map(|(_, not_before)| not_before.saturating_duration_since(Instant::now()));
+        let left = self
+            .pauses
+            .values()
+            .map(|(_, not_before)| not_before.saturating_duration_since(Instant::now()));
         left.filter(|left| !left.is_zero()).fold(EVERY, Duration::min)
     }
 }
@@ -105,7 +109,10 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
     let mut by_service: HashMap<ServiceId, Vec<Instance>> = HashMap::new();
     let mut nobodys = Vec::new();
     for instance in instances {
-        let owner = instance.labels.get(labels::RESOURCE).and_then(|id| id.parse::<ServiceId>().ok());
+        let owner = instance
+            .labels
+            .get(labels::RESOURCE)
+            .and_then(|id| id.parse::<ServiceId>().ok());
         match owner.filter(|id| services.iter().any(|service| service.id == *id)) {
             Some(id) => by_service.entry(id).or_default().push(instance),
             None => nobodys.push(instance),
@@ -189,14 +196,26 @@ async fn mend_instances(
             continue;
         }
         unhealthy = Some(instance.and_then(|instance| instance.exit.as_ref()).map_or_else(
-            || Reason::new("instance-gone", format!("instance {replica} was not there"), "It is started again."),
+            || {
+                Reason::new(
+                    "instance-gone",
+                    format!("instance {replica} was not there"),
+                    "It is started again.",
+                )
+            },
             instances::ended,
         ));
-        let (pause, not_before) = memory.pauses.get(&name).copied().unwrap_or((FIRST_PAUSE, Instant::now()));
+        let (pause, not_before) = memory
+            .pauses
+            .get(&name)
+            .copied()
+            .unwrap_or((FIRST_PAUSE, Instant::now()));
         if Instant::now() < not_before {
             continue;
         }
-        memory.pauses.insert(name.clone(), ((pause * 2).min(LAST_PAUSE), Instant::now() + pause));
+        memory
+            .pauses
+            .insert(name.clone(), ((pause * 2).min(LAST_PAUSE), Instant::now() + pause));
         tracing::warn!(service.id = %service.id, "`{name}` does not run and is started again");
         let again = match instance {
             Some(_) => world.infrastructure.start_again(&name).await.map(drop),
@@ -222,9 +241,18 @@ async fn make_again(
     replica: u16,
 ) -> Result<(), domain::ports::infrastructure::InfrastructureError> {
     use domain::ports::infrastructure::InfrastructureError as E;
-    let Some(image) = &deployment.image else { return Err(E::ImageMissing(String::new())) };
-    let variables = world.store.deployment_environment(deployment.id).await.map_err(|error| E::Refused(error.to_string()))?;
-    let variables = variables.into_iter().map(|(key, (_, value))| (key, domain::SecretText::new(value))).collect();
+    let Some(image) = &deployment.image else {
+        return Err(E::ImageMissing(String::new()));
+    };
+    let variables = world
+        .store
+        .deployment_environment(deployment.id)
+        .await
+        .map_err(|error| E::Refused(error.to_string()))?;
+    let variables = variables
+        .into_iter()
+        .map(|(key, (_, value))| (key, domain::SecretText::new(value)))
+        .collect();
     let port = deployment.port.unwrap_or(DEFAULT_PORT);
     let environment = instances::environment(world, service, deployment, &variables, port, replica);
     if crate::deploy::provision::ensure_network(world, service).await.is_err() {
@@ -279,7 +307,9 @@ async fn forget_uploads(world: &World) -> Result<(), store::Error> {
     for (upload, service) in world.store.uploads().await? {
         let deployments = world.store.deployments(service, i64::MAX, 50).await?;
         let of_it = |deployment: &Deployment| deployment.revision == Revision::Upload { upload };
-        let under_way = deployments.iter().any(|deployment| of_it(deployment) && !deployment.status.is_final());
+        let under_way = deployments
+            .iter()
+            .any(|deployment| of_it(deployment) && !deployment.status.is_final());
         let may_be_tried = deployments.first().is_some_and(|newest| {
             of_it(newest) && matches!(newest.status, DeploymentStatus::Failed | DeploymentStatus::Cancelled)
         });
@@ -293,7 +323,9 @@ async fn forget_uploads(world: &World) -> Result<(), store::Error> {
 }
 
 async fn remove_unknown(directory: &std::path::Path, known: &BTreeSet<String>) {
-    let Ok(mut entries) = tokio::fs::read_dir(directory).await else { return };
+    let Ok(mut entries) = tokio::fs::read_dir(directory).await else {
+        return;
+    };
     while let Ok(Some(entry)) = entries.next_entry().await {
         let name = entry.file_name().to_string_lossy().into_owned();
         let young = match entry.metadata().await.and_then(|metadata| metadata.modified()) {
@@ -304,7 +336,11 @@ async fn remove_unknown(directory: &std::path::Path, known: &BTreeSet<String>) {
             continue;
         }
         let path = entry.path();
-        let removed = if path.is_dir() { tokio::fs::remove_dir_all(&path).await } else { tokio::fs::remove_file(&path).await };
+        let removed = if path.is_dir() {
+            tokio::fs::remove_dir_all(&path).await
+        } else {
+            tokio::fs::remove_file(&path).await
+        };
         match removed {
             Ok(()) => tracing::info!("`{name}` belonged to nothing and was removed"),
             Err(error) => tracing::warn!("`{name}` belongs to nothing and is left: {error}"),

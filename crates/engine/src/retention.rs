@@ -14,21 +14,44 @@ const NEWEST_LIVE: usize = 3;
 
 /// The deployments whose image may go. `deployments` are newest first.
 fn to_prune(deployments: &[Deployment], current: Option<DeploymentId>) -> Vec<&Deployment> {
-    let mut kept: BTreeSet<DeploymentId> = deployments.iter().take(NEWEST).map(|deployment| deployment.id).collect();
-    kept.extend(deployments.iter().filter(|d| d.went_live_at_ms.is_some()).take(NEWEST_LIVE).map(|d| d.id));
+    let mut kept: BTreeSet<DeploymentId> = deployments
+        .iter()
+        .take(NEWEST)
+        .map(|deployment| deployment.id)
+        .collect();
+    kept.extend(
+        deployments
+            .iter()
+            .filter(|d| d.went_live_at_ms.is_some())
+            .take(NEWEST_LIVE)
+            .map(|d| d.id),
+    );
     kept.extend(current);
     kept.extend(deployments.iter().filter(|d| !d.status.is_final()).map(|d| d.id));
-    let kept_digests: BTreeSet<&str> =
-        deployments.iter().filter(|d| kept.contains(&d.id)).filter_map(|d| Some(d.image.as_ref()?.digest.as_str())).collect();
-    let shared = |d: &Deployment| d.image.as_ref().is_some_and(|image| kept_digests.contains(image.digest.as_str()));
+    let kept_digests: BTreeSet<&str> = deployments
+        .iter()
+        .filter(|d| kept.contains(&d.id))
+        .filter_map(|d| Some(d.image.as_ref()?.digest.as_str()))
+        .collect();
+    let shared = |d: &Deployment| {
+        d.image
+            .as_ref()
+            .is_some_and(|image| kept_digests.contains(image.digest.as_str()))
+    };
     // An image that a kept deployment uses too goes only under a name that is not the kept one's.
-    let kept_references: BTreeSet<&str> =
-        deployments.iter().filter(|d| kept.contains(&d.id)).filter_map(|d| Some(d.image.as_ref()?.reference.as_str())).collect();
+    let kept_references: BTreeSet<&str> = deployments
+        .iter()
+        .filter(|d| kept.contains(&d.id))
+        .filter_map(|d| Some(d.image.as_ref()?.reference.as_str()))
+        .collect();
     deployments
         .iter()
         .filter(|d| !kept.contains(&d.id))
         .filter(|d| {
-            let same_name = d.image.as_ref().is_some_and(|image| kept_references.contains(image.reference.as_str()));
+            let same_name = d
+                .image
+                .as_ref()
+                .is_some_and(|image| kept_references.contains(image.reference.as_str()));
             !(same_name || (shared(d) && d.image.as_ref().is_some_and(|image| image.reference.contains('@'))))
         })
         .collect()
@@ -36,10 +59,18 @@ fn to_prune(deployments: &[Deployment], current: Option<DeploymentId>) -> Vec<&D
 
 /// Whether removing a deployment's image would take another deployment's along: a registry removes by content, and two
 /// builds of the same files can be the same content. In the engine's store each has a name of its own.
-pub(crate) async fn is_shared(world: &World, deployment: &Deployment, image: &StoredImage) -> Result<bool, store::Error> {
+pub(crate) async fn is_shared(
+    world: &World,
+    deployment: &Deployment,
+    image: &StoredImage,
+) -> Result<bool, store::Error> {
     let others = world.store.deployments_with_image(deployment.service).await?;
-    let same = |other: &StoredImage| other.reference == image.reference || (image.reference.contains('@') && other.digest == image.digest);
-    Ok(others.iter().any(|other| other.id != deployment.id && other.image.as_ref().is_some_and(same)))
+    let same = |other: &StoredImage| {
+        other.reference == image.reference || (image.reference.contains('@') && other.digest == image.digest)
+    };
+    Ok(others
+        .iter()
+        .any(|other| other.id != deployment.id && other.image.as_ref().is_some_and(same)))
 }
 
 async fn shared(world: &World, deployment: &Deployment, image: &StoredImage) -> bool {
@@ -49,9 +80,15 @@ async fn shared(world: &World, deployment: &Deployment, image: &StoredImage) -> 
 
 /// Removes the image of a deployment that failed while the store of images was away.
 pub(crate) async fn remove_left(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else { return Ok(Outcome::Done) };
-    let Some(deployment) = world.store.any_deployment(id).await? else { return Ok(Outcome::Done) };
-    let Some(service) = world.store.any_service(deployment.service).await? else { return Ok(Outcome::Done) };
+    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else {
+        return Ok(Outcome::Done);
+    };
+    let Some(deployment) = world.store.any_deployment(id).await? else {
+        return Ok(Outcome::Done);
+    };
+    let Some(service) = world.store.any_service(deployment.service).await? else {
+        return Ok(Outcome::Done);
+    };
     let removed = async {
         let name = build::image_name(world, &service, &deployment);
         match world.images.resolve_own(&name).await? {
@@ -70,14 +107,20 @@ pub(crate) async fn remove_left(world: &Arc<World>, claim: &Claim) -> Result<Out
 
 /// Removes the images of a service that retention does not keep.
 pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Ok(id) = claim.job.subject.parse::<ServiceId>() else { return Ok(Outcome::Done) };
-    let Some(service) = world.store.any_service(id).await? else { return Ok(Outcome::Done) };
+    let Ok(id) = claim.job.subject.parse::<ServiceId>() else {
+        return Ok(Outcome::Done);
+    };
+    let Some(service) = world.store.any_service(id).await? else {
+        return Ok(Outcome::Done);
+    };
     let deployments = world.store.deployments_with_image(id).await?;
     for deployment in to_prune(&deployments, service.current) {
         let Some(image) = &deployment.image else { continue };
         match world.images.remove(image).await {
             Ok(()) => world.store.set_image_removed(deployment.id).await?,
-            Err(error) => tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference),
+            Err(error) => {
+                tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference)
+            }
         }
     }
     if let Err(error) = world.infrastructure.forget_unused_images().await {
@@ -102,17 +145,27 @@ mod tests {
             id: DeploymentId::mint(),
             service: ServiceId::mint(),
             number,
-            status: if live { DeploymentStatus::Live } else { DeploymentStatus::Failed },
+            status: if live {
+                DeploymentStatus::Live
+            } else {
+                DeploymentStatus::Failed
+            },
             trigger: Trigger::Manual,
             revision: Revision::Image,
             no_cache: false,
             made: Made {
-                source: Source::Image { reference: "nginx".parse().unwrap() },
+                source: Source::Image {
+                    reference: "nginx".parse().unwrap(),
+                },
                 settings: ServiceSettings::default(),
             },
             commit: None,
             plan: None,
-            image: Some(StoredImage { reference: format!("app:{number}"), digest: format!("sha256:{number}"), size_bytes: 0 }),
+            image: Some(StoredImage {
+                reference: format!("app:{number}"),
+                digest: format!("sha256:{number}"),
+                size_bytes: 0,
+            }),
             image_removed: false,
             port: None,
             reason: None,
@@ -137,6 +190,12 @@ mod tests {
     fn a_name_that_a_kept_deployment_uses_stays() {
         let mut deployments: Vec<Deployment> = (1..=12).rev().map(|number| deployment(number, true)).collect();
         deployments[11].image = deployments[0].image.clone();
-        assert_eq!(to_prune(&deployments, None).iter().map(|d| d.number).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            to_prune(&deployments, None)
+                .iter()
+                .map(|d| d.number)
+                .collect::<Vec<_>>(),
+            [2]
+        );
     }
 }

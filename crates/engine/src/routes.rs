@@ -26,13 +26,21 @@ pub(crate) struct Situation<'a> {
 }
 
 /// The instances that a job started for a deployment, running, by name.
-pub(crate) fn serving(instances: &[Instance], deployment: DeploymentId, job: Option<JobId>, port: u16) -> Vec<RouteInstance> {
+pub(crate) fn serving(
+    instances: &[Instance],
+    deployment: DeploymentId,
+    job: Option<JobId>,
+    port: u16,
+) -> Vec<RouteInstance> {
     let mut serving: Vec<RouteInstance> = instances
         .iter()
         .filter(|instance| belongs(instance, deployment, job) && instance.status == InstanceStatus::Running)
         .filter_map(|instance| {
             let address = SocketAddr::new(instance.address?, port);
-            Some(RouteInstance { id: instance.name.clone(), address })
+            Some(RouteInstance {
+                id: instance.name.clone(),
+                address,
+            })
         })
         .collect();
     serving.sort();
@@ -64,7 +72,12 @@ pub(crate) fn wanted(situation: &Situation<'_>) -> Route {
                 // Why is nobody's business but the owner's.
                 return page(RouteState::Failed, String::new());
             }
-            Route { state: RouteState::Live, deployment: Some(deployment), instances, ..page(RouteState::Live, String::new()) }
+            Route {
+                state: RouteState::Live,
+                deployment: Some(deployment),
+                instances,
+                ..page(RouteState::Live, String::new())
+            }
         }
         _ if situation.deploying => page(RouteState::Building, String::new()),
         _ => match situation.failure {

@@ -58,10 +58,14 @@ impl Runner {
             let claimed = if room == 0 {
                 Vec::new()
             } else {
-                self.world.store.claim_jobs(&self.owner, LEASE_MS, room as i64).await.unwrap_or_else(|error| {
-                    tracing::error!("jobs could not be claimed: {error}");
-                    Vec::new()
-                })
+                self.world
+                    .store
+                    .claim_jobs(&self.owner, LEASE_MS, room as i64)
+                    .await
+                    .unwrap_or_else(|error| {
+                        tracing::error!("jobs could not be claimed: {error}");
+                        Vec::new()
+                    })
             };
             let idle = claimed.is_empty();
             for claim in claimed {
@@ -155,6 +159,10 @@ async fn dispatch(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::E
         "remove-project" => lifecycle::remove_project(world, claim).await,
         "remove-image" => retention::remove_left(world, claim).await,
         "prune-images" => retention::prune(world, claim).await,
-        other => Ok(Outcome::GiveUp(Reason::new("unknown-job", format!("this version knows no job `{other}`"), ""))),
+        other => Ok(Outcome::GiveUp(Reason::new(
+            "unknown-job",
+            format!("this version knows no job `{other}`"),
+            "",
+        ))),
     }
 }

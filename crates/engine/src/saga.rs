@@ -80,15 +80,27 @@ pub(crate) async fn run<W: Sync>(
         Ok(journal) => journal,
         Err(error) => return End::Store(error),
     };
-    let earlier = journal.iter().find(|entry| entry.step == GIVING_UP).and_then(|entry| entry.made.clone());
+    let earlier = journal
+        .iter()
+        .find(|entry| entry.step == GIVING_UP)
+        .and_then(|entry| entry.made.clone());
     let reason = if let Some(reason) = earlier {
         serde_json::from_value(reason).unwrap_or_else(|_| Reason::new("unknown", "the reason was not kept", ""))
     } else {
         let forward = async {
             for stage in stages {
-                let done = |name: &str| journal.iter().any(|entry| entry.step == name && entry.state == StepState::Done);
-                try_join_all(stage.iter().filter(|step| !done(step.name())).map(|step| forward(store, claim, &**step, world)))
-                    .await?;
+                let done = |name: &str| {
+                    journal
+                        .iter()
+                        .any(|entry| entry.step == name && entry.state == StepState::Done)
+                };
+                try_join_all(
+                    stage
+                        .iter()
+                        .filter(|step| !done(step.name()))
+                        .map(|step| forward(store, claim, &**step, world)),
+                )
+                .await?;
             }
             Ok(())
         };
@@ -106,7 +118,10 @@ pub(crate) async fn run<W: Sync>(
         }
     };
     let kept = serde_json::to_value(&reason).ok();
-    if let Err(error) = store.write_journal(claim, GIVING_UP, StepState::Started, kept.as_ref()).await {
+    if let Err(error) = store
+        .write_journal(claim, GIVING_UP, StepState::Started, kept.as_ref())
+        .await
+    {
         return End::Store(error);
     }
     backward(store, claim, stages, world, reason).await
@@ -114,16 +129,24 @@ pub(crate) async fn run<W: Sync>(
 
 /// Whether a saga was given up, and only undoing is left of it.
 pub(crate) async fn is_given_up(store: &Store, claim: &Claim) -> Result<bool, store::Error> {
-    Ok(store.journal(claim.job.id).await?.iter().any(|entry| entry.step == GIVING_UP))
+    Ok(store
+        .journal(claim.job.id)
+        .await?
+        .iter()
+        .any(|entry| entry.step == GIVING_UP))
 }
 
 async fn forward<W: Sync>(store: &Store, claim: &Claim, step: &dyn Step<W>, world: &W) -> Result<(), StepError> {
-    store.write_journal(claim, step.name(), StepState::Started, None).await?;
+    store
+        .write_journal(claim, step.name(), StepState::Started, None)
+        .await?;
     let mut pause = FIRST_PAUSE;
     for attempt in 0.. {
         match step.run(world).await {
             Ok(made) => {
-                store.write_journal(claim, step.name(), StepState::Done, Some(&made)).await?;
+                store
+                    .write_journal(claim, step.name(), StepState::Done, Some(&made))
+                    .await?;
                 return Ok(());
             }
             Err(StepError::Again(reason)) if attempt < RETRIES => {
@@ -143,7 +166,9 @@ async fn backward<W: Sync>(store: &Store, claim: &Claim, stages: &[Stage<W>], wo
         Err(error) => return End::Store(error),
     };
     for step in stages.iter().rev().flat_map(|stage| stage.iter().rev()) {
-        let Some(entry) = journal.iter().find(|entry| entry.step == step.name()) else { continue };
+        let Some(entry) = journal.iter().find(|entry| entry.step == step.name()) else {
+            continue;
+        };
         if entry.state == StepState::Undone {
             continue;
         }

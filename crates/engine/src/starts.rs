@@ -13,12 +13,21 @@ pub struct Starts(Mutex<HashMap<String, BTreeSet<String>>>);
 impl Starts {
     /// A start begins.
     pub(crate) fn begin(&self, job: &str, name: &str) -> Beginning<'_> {
-        Beginning { starts: self, job: job.to_owned(), name: name.to_owned(), answered: false }
+        Beginning {
+            starts: self,
+            job: job.to_owned(),
+            name: name.to_owned(),
+            answered: false,
+        }
     }
 
     /// What was broken off of a job; it is told once.
     pub(crate) fn broken_off(&self, job: &str) -> BTreeSet<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job).unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(job)
+            .unwrap_or_default()
     }
 }
 
@@ -41,7 +50,10 @@ impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         if !self.answered {
             let mut broken = self.starts.0.lock().unwrap_or_else(PoisonError::into_inner);
-            broken.entry(std::mem::take(&mut self.job)).or_default().insert(std::mem::take(&mut self.name));
+            broken
+                .entry(std::mem::take(&mut self.job))
+                .or_default()
+                .insert(std::mem::take(&mut self.name));
         }
     }
 }

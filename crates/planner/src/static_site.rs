@@ -43,7 +43,9 @@ fn find(tree: &Tree) -> Result<Option<(String, String)>, Refusal> {
 /// What the Staticfile says of unknown addresses: whether the site's first page answers them.
 pub(crate) fn fallback(tree: &Tree) -> Option<bool> {
     let text = tree.head("Staticfile");
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("index_fallback:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("index_fallback:"))?;
     match line.split('#').next()?.trim().trim_matches(['"', '\'']) {
         "true" | "enabled" => Some(true),
         "false" | "disabled" => Some(false),
@@ -101,7 +103,11 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let mut file = Dockerfile::default();
     file.comment("A static site, served by Caddy.");
     let missing = if fallback(survey.tree) == Some(true) {
-        survey.fact("unknown addresses", "answered with index.html", "index_fallback in the Staticfile");
+        survey.fact(
+            "unknown addresses",
+            "answered with index.html",
+            "index_fallback in the Staticfile",
+        );
         Missing::Page("index.html")
     } else {
         Missing::NotFound

@@ -61,13 +61,25 @@ pub(crate) struct Configuration {
 }
 
 fn text(name: &'static str) -> Option<String> {
-    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    env::var(name)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
-fn parsed<T: std::str::FromStr>(name: &'static str, default: T, problem: &str, example: &'static str) -> Result<T, Wrong> {
+fn parsed<T: std::str::FromStr>(
+    name: &'static str,
+    default: T,
+    problem: &str,
+    example: &'static str,
+) -> Result<T, Wrong> {
     match text(name) {
         None => Ok(default),
-        Some(value) => value.parse().map_err(|_| Wrong { name, problem: problem.to_owned(), example }),
+        Some(value) => value.parse().map_err(|_| Wrong {
+            name,
+            problem: problem.to_owned(),
+            example,
+        }),
     }
 }
 
@@ -75,25 +87,45 @@ fn flag(name: &'static str) -> Result<bool, Wrong> {
     match text(name).as_deref() {
         None | Some("false" | "0" | "no" | "off") => Ok(false),
         Some("true" | "1" | "yes" | "on") => Ok(true),
-        Some(_) => Err(Wrong { name, problem: "it is true or false".to_owned(), example: "true" }),
+        Some(_) => Err(Wrong {
+            name,
+            problem: "it is true or false".to_owned(),
+            example: "true",
+        }),
     }
 }
 
 fn url(name: &'static str, default: &str, schemes: &[&str], example: &'static str) -> Result<String, Wrong> {
     let value = text(name).unwrap_or_else(|| default.to_owned());
-    if schemes.iter().any(|scheme| value.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+    if schemes
+        .iter()
+        .any(|scheme| value.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    {
         return Ok(value);
     }
-    Err(Wrong { name, problem: format!("it begins with {}", schemes.join(" or ")), example })
+    Err(Wrong {
+        name,
+        problem: format!("it begins with {}", schemes.join(" or ")),
+        example,
+    })
 }
 
 /// The data directory, which client-side operator commands need too.
 pub(crate) fn data_directory() -> Result<PathBuf, Wrong> {
     let name = "CLICK_DEPLOY_DATA_DIR";
     let example = "/var/lib/click-deploy";
-    let wrong = |problem: &str| Wrong { name, problem: problem.to_owned(), example };
-    let path = PathBuf::from(text(name).ok_or_else(|| wrong("it is missing: where the database and sources are kept"))?);
-    if path.is_absolute() { Ok(path) } else { Err(wrong("it is an absolute path")) }
+    let wrong = |problem: &str| Wrong {
+        name,
+        problem: problem.to_owned(),
+        example,
+    };
+    let path =
+        PathBuf::from(text(name).ok_or_else(|| wrong("it is missing: where the database and sources are kept"))?);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(wrong("it is an absolute path"))
+    }
 }
 
 /// The key that seals, and a digest of it.
@@ -101,9 +133,17 @@ pub(crate) fn sealer() -> Result<(Sealer, Vec<u8>), Wrong> {
     let name = "ENCRYPTION_KEY";
     let example = "$(head -c 32 /dev/urandom | base64)";
     let Some(key) = text(name) else {
-        return Err(Wrong { name, problem: "it is missing: 32 bytes in base64 that seal every stored secret".to_owned(), example });
+        return Err(Wrong {
+            name,
+            problem: "it is missing: 32 bytes in base64 that seal every stored secret".to_owned(),
+            example,
+        });
     };
-    let sealer = Sealer::new(&key).map_err(|error| Wrong { name, problem: error.to_string(), example })?;
+    let sealer = Sealer::new(&key).map_err(|error| Wrong {
+        name,
+        problem: error.to_string(),
+        example,
+    })?;
     let digest_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
     Ok((sealer, ring::hmac::sign(&digest_key, b"digests").as_ref().to_vec()))
 }
@@ -127,14 +167,20 @@ pub(crate) fn database(data_directory: &std::path::Path) -> Result<PathBuf, Wron
 fn registry() -> Result<Option<RegistrySettings>, Wrong> {
     let name = "REGISTRY_URL";
     let Some(value) = text(name) else { return Ok(None) };
-    let wrong = |problem: &str| Wrong { name, problem: problem.to_owned(), example: "https://registry.example.org/team" };
+    let wrong = |problem: &str| Wrong {
+        name,
+        problem: problem.to_owned(),
+        example: "https://registry.example.org/team",
+    };
     let (plain_http, rest) = match (value.strip_prefix("https://"), value.strip_prefix("http://")) {
         (Some(rest), _) => (false, rest),
         (_, Some(rest)) => (true, rest),
         _ => return Err(wrong("it begins with https:// or http://")),
     };
     if rest.contains('@') {
-        return Err(wrong("it carries no user or password: those are REGISTRY_USERNAME and REGISTRY_PASSWORD"));
+        return Err(wrong(
+            "it carries no user or password: those are REGISTRY_USERNAME and REGISTRY_PASSWORD",
+        ));
     }
     let (host, namespace) = rest.split_once('/').unwrap_or((rest, ""));
     let namespace = namespace.trim_matches('/');
@@ -158,11 +204,18 @@ impl Configuration {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let scheme = text("PUBLIC_SCHEME").unwrap_or_else(|| "http".to_owned());
         if !matches!(scheme.as_str(), "http" | "https") {
-            return Err(Wrong { name: "PUBLIC_SCHEME", problem: "it is http or https".to_owned(), example: "https" });
+            return Err(Wrong {
+                name: "PUBLIC_SCHEME",
+                problem: "it is http or https".to_owned(),
+                example: "https",
+            });
         }
         let base_domain = text("BASE_DOMAIN").unwrap_or_else(|| "localhost".to_owned());
-        let base_domain = HostName::parse(&base_domain)
-            .map_err(|error| Wrong { name: "BASE_DOMAIN", problem: error.to_string(), example: "apps.example.org" })?;
+        let base_domain = HostName::parse(&base_domain).map_err(|error| Wrong {
+            name: "BASE_DOMAIN",
+            problem: error.to_string(),
+            example: "apps.example.org",
+        })?;
         if base_domain.as_str().len() > 200 {
             return Err(Wrong {
                 name: "BASE_DOMAIN",
@@ -172,7 +225,12 @@ impl Configuration {
         }
         let buildkit_host = match text("BUILDKIT_HOST") {
             None => None,
-            Some(_) => Some(url("BUILDKIT_HOST", "", &["unix://", "tcp://"], "unix:///run/buildkit/buildkitd.sock")?),
+            Some(_) => Some(url(
+                "BUILDKIT_HOST",
+                "",
+                &["unix://", "tcp://"],
+                "unix:///run/buildkit/buildkitd.sock",
+            )?),
         };
         let registry = registry()?;
         if buildkit_host.is_some() && registry.is_none() {
@@ -184,7 +242,12 @@ impl Configuration {
         }
         Ok(Self {
             database: database(&data_directory)?,
-            listen: parsed("CLICK_DEPLOY_LISTEN", SocketAddr::from(([127, 0, 0, 1], 7400)), "it is an address and a port", "127.0.0.1:7400")?,
+            listen: parsed(
+                "CLICK_DEPLOY_LISTEN",
+                SocketAddr::from(([127, 0, 0, 1], 7400)),
+                "it is an address and a port",
+                "127.0.0.1:7400",
+            )?,
             sealer,
             digest_secret,
             base_domain,
@@ -193,9 +256,24 @@ impl Configuration {
                 None => None,
                 Some(_) => Some(parsed("PUBLIC_PORT", 80, "it is a port", "8080")?),
             },
-            proxy_admin_url: url("PROXY_ADMIN_URL", "http://127.0.0.1:7481", &["http://", "unix://"], "http://127.0.0.1:7481")?,
-            proxy_url: url("PROXY_URL", "http://127.0.0.1:7480", &["http://"], "http://127.0.0.1:7480")?,
-            docker_host: url("DOCKER_HOST", "unix:///var/run/docker.sock", &["unix://", "tcp://"], "unix:///var/run/docker.sock")?,
+            proxy_admin_url: url(
+                "PROXY_ADMIN_URL",
+                "http://127.0.0.1:7481",
+                &["http://", "unix://"],
+                "http://127.0.0.1:7481",
+            )?,
+            proxy_url: url(
+                "PROXY_URL",
+                "http://127.0.0.1:7480",
+                &["http://"],
+                "http://127.0.0.1:7480",
+            )?,
+            docker_host: url(
+                "DOCKER_HOST",
+                "unix:///var/run/docker.sock",
+                &["unix://", "tcp://"],
+                "unix:///var/run/docker.sock",
+            )?,
             buildkit_host,
             registry,
             base_image_program: text("BASE_IMAGE_PROGRAM").map(PathBuf::from),
@@ -204,7 +282,12 @@ impl Configuration {
             allow_private_addresses: flag("GIT_ALLOW_PRIVATE_ADDRESSES")?,
             parallel_builds: parsed("PARALLEL_BUILDS", cores.div_ceil(2).max(2), "it is a number", "2")?.max(1),
             // Builds leave a quarter of the machine to what serves.
-            build_cpu_millis: parsed("BUILD_CPU_MILLIS", u32::try_from(cores * 750).unwrap_or(u32::MAX), "thousandths of a CPU", "1500")?,
+            build_cpu_millis: parsed(
+                "BUILD_CPU_MILLIS",
+                u32::try_from(cores * 750).unwrap_or(u32::MAX),
+                "thousandths of a CPU",
+                "1500",
+            )?,
             build_memory_mb: parsed("BUILD_MEMORY_MB", 4096, "megabytes", "4096")?,
             build_deadline_seconds: parsed("BUILD_DEADLINE_SECONDS", 1800, "seconds", "1800")?,
             upload_limit_mb: parsed("UPLOAD_LIMIT_MB", 2048, "megabytes", "2048")?,

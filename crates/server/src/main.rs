@@ -11,7 +11,13 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// From a commit to a URL, on your own ground
 #[derive(Parser)]
-#[command(name = "click-deploy", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "click-deploy",
+    version,
+    max_term_width = 120,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(flatten)]
     global: client::Global,
@@ -22,10 +28,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the platform: the API, the workers and the reconcilers
-    #[command(after_help = "It is configured by environment variables: see .env.example.\n\nExamples:\n  click-deploy serve")]
+    #[command(
+        after_help = "It is configured by environment variables: see .env.example.\n\nExamples:\n  click-deploy serve"
+    )]
     Serve,
     /// Make an API token, on the platform's own machine
-    #[command(after_help = "It needs the platform's CLICK_DEPLOY_DATA_DIR and ENCRYPTION_KEY.\n\nExamples:\n  click-deploy token --name ci")]
+    #[command(
+        after_help = "It needs the platform's CLICK_DEPLOY_DATA_DIR and ENCRYPTION_KEY.\n\nExamples:\n  click-deploy token --name ci"
+    )]
     Token(token::Token),
     #[command(flatten)]
     Client(client::Command),

@@ -50,9 +50,12 @@ pub(crate) async fn run() -> Result<(), Failed> {
     // One process for a database file: whoever held leases in it before is dead.
     let _lock = lock(&data.join("serve.lock"))?;
     clear_scratch(&data.join("scratch"));
-    let listener = TcpListener::bind(configuration.listen)
-        .await
-        .map_err(|cause| failed(&format!("CLICK_DEPLOY_LISTEN: {} cannot be listened on", configuration.listen), cause))?;
+    let listener = TcpListener::bind(configuration.listen).await.map_err(|cause| {
+        failed(
+            &format!("CLICK_DEPLOY_LISTEN: {} cannot be listened on", configuration.listen),
+            cause,
+        )
+    })?;
     let store = Store::open(&configuration.database, configuration.sealer.clone())
         .await
         .map_err(|cause| failed("the database cannot be opened", report(&cause)))?;
@@ -81,11 +84,15 @@ pub(crate) async fn run() -> Result<(), Failed> {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CLICK_DEPLOY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn,hyper=warn,h2=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::env::var("CLICK_DEPLOY_LOG_FORMAT").as_deref() == Ok("json") {
         builder.json().init();
     } else {
-        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+        builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
     }
 }
 
@@ -133,7 +140,9 @@ async fn first_token(store: &Store, configuration: &Configuration) -> Result<(),
     let organization = store.ensure_organization(FIRST_ORGANIZATION).await?;
     let Some(file) = &configuration.token_file else {
         if store.count_tokens().await? == 0 {
-            tracing::warn!("there is no API token yet: run `click-deploy token`, or set CLICK_DEPLOY_TOKEN_FILE and start again");
+            tracing::warn!(
+                "there is no API token yet: run `click-deploy token`, or set CLICK_DEPLOY_TOKEN_FILE and start again"
+            );
         }
         return Ok(());
     };
@@ -141,7 +150,13 @@ async fn first_token(store: &Store, configuration: &Configuration) -> Result<(),
         return Ok(());
     }
     let token = new_token()?;
-    store.add_token(organization, &format!("first-{}", domain::TokenId::mint().short()), &api::token_hash(&token)).await?;
+    store
+        .add_token(
+            organization,
+            &format!("first-{}", domain::TokenId::mint().short()),
+            &api::token_hash(&token),
+        )
+        .await?;
     write_private(file, &token).map_err(|cause| failed("CLICK_DEPLOY_TOKEN_FILE cannot be written", cause))?;
     tracing::info!("the first API token is in {}", file.display());
     Ok(())
@@ -151,8 +166,12 @@ async fn first_token(store: &Store, configuration: &Configuration) -> Result<(),
 pub(crate) fn new_token() -> Result<String, Failed> {
     use ring::rand::SecureRandom;
     let mut bytes = [0; 32];
-    ring::rand::SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no random bytes")?;
-    Ok(bytes.iter().fold("cd_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+    ring::rand::SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| "the system has no random bytes")?;
+    Ok(bytes
+        .iter()
+        .fold("cd_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
 }
 
 /// Writes a file that only its owner reads, whole or not at all.
@@ -162,7 +181,11 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     }
     let part = path.with_extension("part");
     let _ = fs::remove_file(&part);
-    let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part)?;
+    let mut file = fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&part)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
     fs::rename(&part, path)
@@ -188,7 +211,10 @@ async fn find_railpack(configuration: &Configuration, builder: &dyn Builder) -> 
     match program.version().await {
         Ok(version) => {
             tracing::info!("{version} plans what has no Dockerfile");
-            Some(RailpackPlanner { program, scratch: configuration.data_directory.join("scratch") })
+            Some(RailpackPlanner {
+                program,
+                scratch: configuration.data_directory.join("scratch"),
+            })
         }
         Err(error) => {
             tracing::warn!("Railpack is on PATH and cannot be run: {error}");
@@ -198,7 +224,9 @@ async fn find_railpack(configuration: &Configuration, builder: &dyn Builder) -> 
 }
 
 async fn world(configuration: &Configuration, store: Store) -> Result<World, Failed> {
-    let installation = store.installation_value("name", || domain::ServiceId::mint().short()[..8].to_owned()).await?;
+    let installation = store
+        .installation_value("name", || domain::ServiceId::mint().short()[..8].to_owned())
+        .await?;
     let mut engine = DockerEngine::new(&configuration.docker_host, &installation)?;
     let registry = configuration.registry.as_ref().map(|registry| RegistryAccess {
         host: registry.host.clone(),
@@ -210,14 +238,19 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
     if let Some(registry) = &registry {
         engine = engine.with_registry(registry.clone());
     }
-    let limits =
-        BuildLimits { cpu_millis: configuration.build_cpu_millis, memory_mb: configuration.build_memory_mb };
+    let limits = BuildLimits {
+        cpu_millis: configuration.build_cpu_millis,
+        memory_mb: configuration.build_memory_mb,
+    };
     let embedded = || BuildKit::embedded(&configuration.docker_host, limits);
     let (builder, images): (Arc<dyn Builder>, Arc<dyn ImageStore>) = match (registry, &configuration.buildkit_host) {
         (None, _) => (Arc::new(embedded()), Arc::new(EngineStore::new(&engine))),
         (Some(access), None) => {
             let registry = Registry::new(access)?;
-            (Arc::new(PushingBuilder::new(embedded(), engine.clone(), registry.clone())), Arc::new(registry))
+            (
+                Arc::new(PushingBuilder::new(embedded(), engine.clone(), registry.clone())),
+                Arc::new(registry),
+            )
         }
         (Some(access), Some(host)) => {
             let target = drivers::build::RegistryAccess {
@@ -226,7 +259,10 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
                 password: access.password.clone(),
                 plain_http: access.plain_http,
             };
-            (Arc::new(BuildKit::remote(host, target, limits)), Arc::new(Registry::new(access)?))
+            (
+                Arc::new(BuildKit::remote(host, target, limits)),
+                Arc::new(Registry::new(access)?),
+            )
         }
     };
     let scratch = configuration.data_directory.join("scratch");
@@ -253,7 +289,10 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
         },
         sources: Arc::new(sources),
         planner: Arc::new(Planners::new(railpack, &configuration.digest_secret)),
-        base_images: Arc::new(BaseImageProgram::new(configuration.base_image_program.clone(), &configuration.docker_host)),
+        base_images: Arc::new(BaseImageProgram::new(
+            configuration.base_image_program.clone(),
+            &configuration.docker_host,
+        )),
         builder,
         images,
         infrastructure: Arc::new(engine),

@@ -27,12 +27,18 @@ pub(crate) async fn run(ask: &Token) -> Result<(), Failed> {
     let (sealer, _) = configuration::sealer()?;
     let file = configuration::database(&data)?;
     if !file.exists() {
-        return Err(format!("there is no database at {}: start `click-deploy serve` first", file.display()).into());
+        return Err(format!(
+            "there is no database at {}: start `click-deploy serve` first",
+            file.display()
+        )
+        .into());
     }
     let store = Store::open(&file, sealer).await.map_err(|cause| report(&cause))?;
     let organization = store.ensure_organization(&ask.organization).await?;
     let token = new_token()?;
-    store.add_token(organization, &ask.name, &api::token_hash(&token)).await?;
+    store
+        .add_token(organization, &ask.name, &api::token_hash(&token))
+        .await?;
     store.close().await;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(())

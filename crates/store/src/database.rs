@@ -39,7 +39,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(10))
             .statement_cache_capacity(64);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
         let mut connection = writer.acquire().await?;
         migrations::migrate(&mut connection, None).await?;
         drop(connection);
@@ -49,7 +52,11 @@ impl Store {
             .idle_timeout(Duration::from_secs(30))
             .connect_with(options)
             .await?;
-        Ok(Self { readers, writer, sealer })
+        Ok(Self {
+            readers,
+            writer,
+            sealer,
+        })
     }
 
     /// Brings the schema to an older or newer migration.
@@ -66,7 +73,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn write(&self) -> Result<Write> {
-        Ok(Write { transaction: self.writer.begin_with("BEGIN IMMEDIATE").await? })
+        Ok(Write {
+            transaction: self.writer.begin_with("BEGIN IMMEDIATE").await?,
+        })
     }
 
     /// Whether the database answers.

@@ -121,7 +121,8 @@ const LIST: &str = "SELECT * FROM deployments WHERE service_id = ? AND number < 
 const UNFINISHED: &str = "SELECT * FROM deployments WHERE status NOT IN ('live', 'failed', 'cancelled', 'superseded')";
 const WITH_IMAGE: &str =
     "SELECT * FROM deployments WHERE service_id = ? AND image IS NOT NULL AND image_removed = 0 ORDER BY number DESC";
-const COUNT_UP: &str = "UPDATE services SET deployment_count = deployment_count + 1 WHERE id = ? AND wanted <> 'removed'";
+const COUNT_UP: &str =
+    "UPDATE services SET deployment_count = deployment_count + 1 WHERE id = ? AND wanted <> 'removed'";
 const NUMBER: &str = "SELECT deployment_count FROM services WHERE id = ?";
 const INSERT: &str = "INSERT INTO deployments (id, service_id, number, status, cause, revision, no_cache, settings, \
     sealed_environment, commit_id, commit_message, commit_author, plan, port, created_at_ms) \
@@ -170,17 +171,25 @@ fn trigger_name(trigger: Trigger) -> &'static str {
 }
 
 fn read(row: &SqliteRow) -> Result<Deployment> {
-    let commit = row.get::<Option<&str>, _>("commit_id").map(|commit| -> Result<CommitFacts> {
-        Ok(CommitFacts {
-            commit: commit.parse().map_err(Error::corrupt("commit"))?,
-            message: row.get::<Option<String>, _>("commit_message").unwrap_or_default(),
-            author: row.get::<Option<String>, _>("commit_author").unwrap_or_default(),
-        })
-    });
+    let commit = row
+        .get::<Option<&str>, _>("commit_id")
+        .map(|commit| -> Result<CommitFacts> {
+            Ok(CommitFacts {
+                commit: commit.parse().map_err(Error::corrupt("commit"))?,
+                message: row.get::<Option<String>, _>("commit_message").unwrap_or_default(),
+                author: row.get::<Option<String>, _>("commit_author").unwrap_or_default(),
+            })
+        });
     let status = row.get::<&str, _>("status");
     Ok(Deployment {
-        id: row.get::<&str, _>("id").parse().map_err(Error::corrupt("deployment id"))?,
-        service: row.get::<&str, _>("service_id").parse().map_err(Error::corrupt("service id"))?,
+        id: row
+            .get::<&str, _>("id")
+            .parse()
+            .map_err(Error::corrupt("deployment id"))?,
+        service: row
+            .get::<&str, _>("service_id")
+            .parse()
+            .map_err(Error::corrupt("service id"))?,
         number: row.get("number"),
         status: DeploymentStatus::parse(status).ok_or_else(|| Error::missing("status", status))?,
         trigger: match row.get::<&str, _>("cause") {
@@ -196,7 +205,9 @@ fn read(row: &SqliteRow) -> Result<Deployment> {
         plan: from_optional_json(row, "plan")?,
         image: from_optional_json(row, "image")?,
         image_removed: row.get::<i64, _>("image_removed") != 0,
-        port: row.get::<Option<i64>, _>("port").and_then(|port| u16::try_from(port).ok()),
+        port: row
+            .get::<Option<i64>, _>("port")
+            .and_then(|port| u16::try_from(port).ok()),
         reason: from_optional_json(row, "reason")?,
         cancel_requested: row.get::<i64, _>("cancel_requested") != 0,
         went_live_at_ms: row.get("went_live_at_ms"),
@@ -229,7 +240,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn any_deployment(&self, id: DeploymentId) -> Result<Option<Deployment>> {
-        sqlx::query(COLUMNS).bind(id.to_string()).fetch_optional(&self.readers).await?.as_ref().map(read).transpose()
+        sqlx::query(COLUMNS)
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// Deployments of a service with a number below `before`, newest first.
@@ -237,8 +254,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deployments(&self, service: ServiceId, before: i64, limit: i64) -> Result<Vec<Deployment>> {
-        let rows =
-            sqlx::query(LIST).bind(service.to_string()).bind(before).bind(limit).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(LIST)
+            .bind(service.to_string())
+            .bind(before)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -247,7 +268,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unfinished_deployments(&self) -> Result<Vec<Deployment>> {
-        sqlx::query(UNFINISHED).fetch_all(&self.readers).await?.iter().map(read).collect()
+        sqlx::query(UNFINISHED)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 
     /// The deployments of a service whose image was not removed, newest first.
@@ -255,7 +281,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deployments_with_image(&self, service: ServiceId) -> Result<Vec<Deployment>> {
-        sqlx::query(WITH_IMAGE).bind(service.to_string()).fetch_all(&self.readers).await?.iter().map(read).collect()
+        sqlx::query(WITH_IMAGE)
+            .bind(service.to_string())
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 
     /// The variables that a deployment was made with.
@@ -268,8 +300,13 @@ impl Store {
             .fetch_optional(&self.readers)
             .await?
             .ok_or_else(|| Error::missing("deployment", id))?;
-        let organization = row.get::<&str, _>("organization_id").parse().map_err(Error::corrupt("organization id"))?;
-        let opened = self.sealer.open(organization, &environment_row(id), row.get("sealed_environment"))?;
+        let organization = row
+            .get::<&str, _>("organization_id")
+            .parse()
+            .map_err(Error::corrupt("organization id"))?;
+        let opened = self
+            .sealer
+            .open(organization, &environment_row(id), row.get("sealed_environment"))?;
         serde_json::from_slice(&opened).map_err(Error::corrupt("environment"))
     }
 
@@ -288,7 +325,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Stale`] when it has another one by now.
-    pub async fn move_deployment(&self, id: DeploymentId, from: DeploymentStatus, event: DeploymentEvent) -> Result<DeploymentStatus> {
+    pub async fn move_deployment(
+        &self,
+        id: DeploymentId,
+        from: DeploymentStatus,
+        event: DeploymentEvent,
+    ) -> Result<DeploymentStatus> {
         let to = from.after(event).map_err(Error::corrupt("deployment status"))?;
         let mut write = self.write().await?;
         let done = sqlx::query(MOVE)
@@ -326,7 +368,11 @@ impl Store {
     /// When the database fails.
     pub async fn set_plan(&self, id: DeploymentId, plan: &serde_json::Value) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(SET_PLAN).bind(to_json(plan)).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(SET_PLAN)
+            .bind(to_json(plan))
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -336,7 +382,11 @@ impl Store {
     /// When the database fails.
     pub async fn set_image(&self, id: DeploymentId, image: &StoredImage) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(SET_IMAGE).bind(to_json(image)).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(SET_IMAGE)
+            .bind(to_json(image))
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -346,7 +396,11 @@ impl Store {
     /// When the database fails.
     pub async fn set_port(&self, id: DeploymentId, port: u16) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(SET_PORT).bind(i64::from(port)).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(SET_PORT)
+            .bind(i64::from(port))
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -356,7 +410,10 @@ impl Store {
     /// When the database fails.
     pub async fn set_image_removed(&self, id: DeploymentId) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(IMAGE_REMOVED).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(IMAGE_REMOVED)
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -366,7 +423,11 @@ impl Store {
     /// When the database fails.
     pub async fn begin_phase(&self, id: DeploymentId, phase: Phase, deadline_seconds: u32) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(DROP_PHASE).bind(id.to_string()).bind(phase.name()).execute(&mut *write.transaction).await?;
+        sqlx::query(DROP_PHASE)
+            .bind(id.to_string())
+            .bind(phase.name())
+            .execute(&mut *write.transaction)
+            .await?;
         sqlx::query(BEGIN_PHASE)
             .bind(id.to_string())
             .bind(phase.name())
@@ -399,7 +460,11 @@ impl Store {
     /// When the database fails.
     pub async fn end_drains(&self, service: ServiceId) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(END_DRAINS).bind(now_ms()).bind(service.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(END_DRAINS)
+            .bind(now_ms())
+            .bind(service.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -408,7 +473,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn phases(&self, id: DeploymentId) -> Result<Vec<PhaseRow>> {
-        let rows = sqlx::query(PHASES).bind(id.to_string()).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(PHASES)
+            .bind(id.to_string())
+            .fetch_all(&self.readers)
+            .await?;
         Ok(rows
             .iter()
             .map(|row| PhaseRow {
@@ -460,7 +528,10 @@ impl Store {
     /// When the database fails.
     pub async fn drop_steps(&self, id: DeploymentId) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(DROP_STEPS).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(DROP_STEPS)
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -490,14 +561,22 @@ impl Write {
     /// [`Error::Missing`] when the service is gone or going.
     pub async fn insert_deployment(&mut self, store: &Store, new: &NewDeployment) -> Result<()> {
         let service = new.service.to_string();
-        let done = sqlx::query(COUNT_UP).bind(&service).execute(&mut *self.transaction).await?;
+        let done = sqlx::query(COUNT_UP)
+            .bind(&service)
+            .execute(&mut *self.transaction)
+            .await?;
         if done.rows_affected() == 0 {
             return Err(Error::missing("service", new.service));
         }
-        let number: i64 =
-            sqlx::query(NUMBER).bind(&service).fetch_one(&mut *self.transaction).await?.get("deployment_count");
+        let number: i64 = sqlx::query(NUMBER)
+            .bind(&service)
+            .fetch_one(&mut *self.transaction)
+            .await?
+            .get("deployment_count");
         let environment = serde_json::to_vec(&new.environment).map_err(Error::corrupt("environment"))?;
-        let sealed = store.sealer.seal(new.organization, &environment_row(new.id), &environment)?;
+        let sealed = store
+            .sealer
+            .seal(new.organization, &environment_row(new.id), &environment)?;
         sqlx::query(INSERT)
             .bind(new.id.to_string())
             .bind(&service)
@@ -534,10 +613,24 @@ impl Write {
         self.deployment_ids(RUNNING, service, but).await
     }
 
-    async fn deployment_ids(&mut self, sql: &'static str, service: ServiceId, but: DeploymentId) -> Result<Vec<DeploymentId>> {
-        let rows =
-            sqlx::query(sql).bind(service.to_string()).bind(but.to_string()).fetch_all(&mut *self.transaction).await?;
-        rows.iter().map(|row| row.get::<&str, _>("id").parse().map_err(Error::corrupt("deployment id"))).collect()
+    async fn deployment_ids(
+        &mut self,
+        sql: &'static str,
+        service: ServiceId,
+        but: DeploymentId,
+    ) -> Result<Vec<DeploymentId>> {
+        let rows = sqlx::query(sql)
+            .bind(service.to_string())
+            .bind(but.to_string())
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                row.get::<&str, _>("id")
+                    .parse()
+                    .map_err(Error::corrupt("deployment id"))
+            })
+            .collect()
     }
 
     /// Asks for a deployment to be cancelled; false when it is over.
@@ -545,7 +638,10 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn request_cancel(&mut self, id: DeploymentId) -> Result<bool> {
-        let done = sqlx::query(REQUEST_CANCEL).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        let done = sqlx::query(REQUEST_CANCEL)
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -554,9 +650,16 @@ impl Write {
     /// # Errors
     /// [`Error::Stale`] when it was not being checked, or someone asked to cancel it: from here on nobody can.
     pub async fn go_live(&mut self, id: DeploymentId) -> Result<()> {
-        let done =
-            sqlx::query(MOVE_LIVE).bind(now_ms()).bind(id.to_string()).execute(&mut *self.transaction).await?;
-        if done.rows_affected() == 0 { Err(Error::stale("deployment", id)) } else { Ok(()) }
+        let done = sqlx::query(MOVE_LIVE)
+            .bind(now_ms())
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
+        if done.rows_affected() == 0 {
+            Err(Error::stale("deployment", id))
+        } else {
+            Ok(())
+        }
     }
 
     /// Says when a live deployment's work was over.
@@ -564,7 +667,11 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn set_finished(&mut self, id: DeploymentId) -> Result<()> {
-        sqlx::query(FINISHED).bind(now_ms()).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        sqlx::query(FINISHED)
+            .bind(now_ms())
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 
@@ -573,8 +680,16 @@ impl Write {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_deployment(&mut self, id: DeploymentId, event: DeploymentEvent, reason: Option<&Reason>) -> Result<bool> {
-        let row = sqlx::query(COLUMNS).bind(id.to_string()).fetch_optional(&mut *self.transaction).await?;
+    pub async fn end_deployment(
+        &mut self,
+        id: DeploymentId,
+        event: DeploymentEvent,
+        reason: Option<&Reason>,
+    ) -> Result<bool> {
+        let row = sqlx::query(COLUMNS)
+            .bind(id.to_string())
+            .fetch_optional(&mut *self.transaction)
+            .await?;
         let Some(row) = row else { return Ok(false) };
         let from = read(&row)?.status;
         let Ok(to) = from.after(event) else { return Ok(false) };
@@ -586,7 +701,11 @@ impl Write {
             .bind(from.name())
             .execute(&mut *self.transaction)
             .await?;
-        let phase_status = if to == DeploymentStatus::Failed { "failed" } else { "cancelled" };
+        let phase_status = if to == DeploymentStatus::Failed {
+            "failed"
+        } else {
+            "cancelled"
+        };
         sqlx::query(END_PHASES)
             .bind(phase_status)
             .bind(now_ms())

@@ -63,14 +63,23 @@ impl Error {
     }
 
     pub(crate) fn corrupt<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> Self {
-        move |cause| Self::Corrupt { what, cause: Box::new(cause) }
+        move |cause| Self::Corrupt {
+            what,
+            cause: Box::new(cause),
+        }
     }
 
     pub(crate) fn missing(what: &'static str, key: impl ToString) -> Self {
-        Self::Missing { what, key: key.to_string() }
+        Self::Missing {
+            what,
+            key: key.to_string(),
+        }
     }
 
     pub(crate) fn stale(what: &'static str, key: impl ToString) -> Self {
-        Self::Stale { what, key: key.to_string() }
+        Self::Stale {
+            what,
+            key: key.to_string(),
+        }
     }
 }

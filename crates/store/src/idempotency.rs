@@ -28,8 +28,10 @@ pub enum Known {
     },
 }
 
-const FIND: &str = "SELECT request_digest, status, body, created_at_ms FROM idempotency_keys WHERE organization_id = ? AND name = ?";
-const INSERT: &str = "INSERT INTO idempotency_keys (organization_id, name, request_digest, created_at_ms) VALUES (?, ?, ?, ?)";
+const FIND: &str =
+    "SELECT request_digest, status, body, created_at_ms FROM idempotency_keys WHERE organization_id = ? AND name = ?";
+const INSERT: &str =
+    "INSERT INTO idempotency_keys (organization_id, name, request_digest, created_at_ms) VALUES (?, ?, ?, ?)";
 const DELETE: &str = "DELETE FROM idempotency_keys WHERE organization_id = ? AND name = ?";
 const ANSWER: &str = "UPDATE idempotency_keys SET status = ?, body = ? WHERE organization_id = ? AND name = ?";
 const PRUNE: &str = "DELETE FROM idempotency_keys WHERE created_at_ms < ?";
@@ -42,7 +44,11 @@ impl Store {
     pub async fn take_idempotency_key(&self, organization: OrganizationId, name: &str, digest: &str) -> Result<Known> {
         let organization = organization.to_string();
         let mut write = self.write().await?;
-        let found = sqlx::query(FIND).bind(&organization).bind(name).fetch_optional(&mut *write.transaction).await?;
+        let found = sqlx::query(FIND)
+            .bind(&organization)
+            .bind(name)
+            .fetch_optional(&mut *write.transaction)
+            .await?;
         if let Some(row) = found {
             let age_ms = now_ms() - row.get::<i64, _>("created_at_ms");
             let status: Option<i64> = row.get("status");
@@ -59,9 +65,19 @@ impl Store {
                     },
                 });
             }
-            sqlx::query(DELETE).bind(&organization).bind(name).execute(&mut *write.transaction).await?;
+            sqlx::query(DELETE)
+                .bind(&organization)
+                .bind(name)
+                .execute(&mut *write.transaction)
+                .await?;
         }
-        sqlx::query(INSERT).bind(&organization).bind(name).bind(digest).bind(now_ms()).execute(&mut *write.transaction).await?;
+        sqlx::query(INSERT)
+            .bind(&organization)
+            .bind(name)
+            .bind(digest)
+            .bind(now_ms())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await?;
         Ok(Known::New)
     }
@@ -70,7 +86,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn answer_idempotency_key(&self, organization: OrganizationId, name: &str, answer: Option<(u16, &[u8])>) -> Result<()> {
+    pub async fn answer_idempotency_key(
+        &self,
+        organization: OrganizationId,
+        name: &str,
+        answer: Option<(u16, &[u8])>,
+    ) -> Result<()> {
         let mut write = self.write().await?;
         match answer {
             Some((status, body)) => sqlx::query(ANSWER).bind(i64::from(status)).bind(body),
@@ -89,7 +110,10 @@ impl Store {
     /// When the database fails.
     pub async fn prune_idempotency_keys(&self) -> Result<u64> {
         let mut write = self.write().await?;
-        let done = sqlx::query(PRUNE).bind(now_ms() - KEPT_MS).execute(&mut *write.transaction).await?;
+        let done = sqlx::query(PRUNE)
+            .bind(now_ms() - KEPT_MS)
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await?;
         Ok(done.rows_affected())
     }

@@ -64,7 +64,8 @@ const CANDIDATES: &str = "SELECT * FROM jobs WHERE status IN ('waiting', 'runnin
     AND earlier.status IN ('waiting', 'running') AND earlier.id < jobs.id) ORDER BY id LIMIT ?";
 const CLAIM: &str = "UPDATE jobs SET status = 'running', owner = ?, lease_until_ms = ?, attempt = attempt + 1 \
     WHERE id = ? AND attempt = ? AND lease_until_ms <= ? AND status IN ('waiting', 'running')";
-const RENEW: &str = "UPDATE jobs SET lease_until_ms = ? WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
+const RENEW: &str =
+    "UPDATE jobs SET lease_until_ms = ? WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
 const FINISH: &str = "UPDATE jobs SET status = ?, reason = ?, finished_at_ms = ?, lease_until_ms = 0 \
     WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
 const AGAIN: &str = "UPDATE jobs SET status = 'waiting', reason = ?, run_after_ms = ?, lease_until_ms = 0 \
@@ -75,11 +76,13 @@ const CANCEL_WAITING: &str = "UPDATE jobs SET status = 'done', finished_at_ms = 
 const GET: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id = ?";
 const LIST: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
 const NEXT_RUN: &str = "SELECT MIN(run_after_ms) AS next FROM jobs WHERE status = 'waiting'";
-const UNFINISHED_OF: &str = "SELECT COUNT(*) AS number FROM jobs WHERE serial_key = ? AND status IN ('waiting', 'running')";
+const UNFINISHED_OF: &str =
+    "SELECT COUNT(*) AS number FROM jobs WHERE serial_key = ? AND status IN ('waiting', 'running')";
 const UNFINISHED_KEYS: &str = "SELECT DISTINCT serial_key FROM jobs WHERE status IN ('waiting', 'running')";
 const HOLDS: &str = "SELECT 1 FROM jobs WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
 const JOURNAL: &str = "SELECT step, state, made FROM saga_journal WHERE job_id = ? ORDER BY position";
-const JOURNAL_UPDATE: &str = "UPDATE saga_journal SET state = ?, made = COALESCE(?, made), at_ms = ? WHERE job_id = ? AND step = ?";
+const JOURNAL_UPDATE: &str =
+    "UPDATE saga_journal SET state = ?, made = COALESCE(?, made), at_ms = ? WHERE job_id = ? AND step = ?";
 const JOURNAL_INSERT: &str = "INSERT INTO saga_journal (job_id, step, position, state, made, at_ms) \
     SELECT ?, ?, COUNT(*), ?, ?, ? FROM saga_journal WHERE job_id = ?";
 const PRUNE: &str = "DELETE FROM jobs WHERE status IN ('done', 'failed') AND finished_at_ms < ?";
@@ -96,7 +99,10 @@ pub struct Claim {
 fn read(row: &SqliteRow) -> Result<Job> {
     Ok(Job {
         id: row.get::<&str, _>("id").parse().map_err(Error::corrupt("job id"))?,
-        organization: row.get::<&str, _>("organization_id").parse().map_err(Error::corrupt("organization id"))?,
+        organization: row
+            .get::<&str, _>("organization_id")
+            .parse()
+            .map_err(Error::corrupt("organization id"))?,
         name: row.get("name"),
         subject: row.get("subject"),
         status: row.get("status"),
@@ -112,7 +118,13 @@ impl Write {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn enqueue(&mut self, organization: OrganizationId, name: &str, subject: &str, serial_key: &str) -> Result<JobId> {
+    pub async fn enqueue(
+        &mut self,
+        organization: OrganizationId,
+        name: &str,
+        subject: &str,
+        serial_key: &str,
+    ) -> Result<JobId> {
         let id = JobId::mint();
         sqlx::query(INSERT)
             .bind(id.to_string())
@@ -132,7 +144,12 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn cancel_waiting(&mut self, name: &str, subject: &str) -> Result<bool> {
-        let done = sqlx::query(CANCEL_WAITING).bind(now_ms()).bind(subject).bind(name).execute(&mut *self.transaction).await?;
+        let done = sqlx::query(CANCEL_WAITING)
+            .bind(now_ms())
+            .bind(subject)
+            .bind(name)
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -147,7 +164,11 @@ impl Write {
             .bind(claim.job.attempt)
             .fetch_optional(&mut *self.transaction)
             .await?;
-        if holds.is_some() { Ok(()) } else { Err(Error::LeaseLost(claim.job.id.to_string())) }
+        if holds.is_some() {
+            Ok(())
+        } else {
+            Err(Error::LeaseLost(claim.job.id.to_string()))
+        }
     }
 
     /// Ends a job that this worker holds.
@@ -164,7 +185,11 @@ impl Write {
             .bind(claim.job.attempt)
             .execute(&mut *self.transaction)
             .await?;
-        if done.rows_affected() == 0 { Err(Error::LeaseLost(claim.job.id.to_string())) } else { Ok(()) }
+        if done.rows_affected() == 0 {
+            Err(Error::LeaseLost(claim.job.id.to_string()))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -175,7 +200,12 @@ impl Store {
     /// When the database fails.
     pub async fn claim_jobs(&self, owner: &str, lease_ms: i64, limit: i64) -> Result<Vec<Claim>> {
         let now = now_ms();
-        let rows = sqlx::query(CANDIDATES).bind(now).bind(now).bind(limit).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(CANDIDATES)
+            .bind(now)
+            .bind(now)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         let mut claims = Vec::new();
         for row in &rows {
             let mut job = read(row)?;
@@ -192,7 +222,10 @@ impl Store {
             if done.rows_affected() == 1 {
                 job.attempt += 1;
                 job.status = "running".to_owned();
-                claims.push(Claim { job, owner: owner.to_owned() });
+                claims.push(Claim {
+                    job,
+                    owner: owner.to_owned(),
+                });
             }
         }
         Ok(claims)
@@ -275,8 +308,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn jobs(&self, organization: OrganizationId, before: &str, limit: i64) -> Result<Vec<Job>> {
-        let rows =
-            sqlx::query(LIST).bind(organization.to_string()).bind(before).bind(limit).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(LIST)
+            .bind(organization.to_string())
+            .bind(before)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -293,7 +330,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unfinished_jobs_of(&self, serial_key: &str) -> Result<i64> {
-        Ok(sqlx::query(UNFINISHED_OF).bind(serial_key).fetch_one(&self.readers).await?.get("number"))
+        Ok(sqlx::query(UNFINISHED_OF)
+            .bind(serial_key)
+            .fetch_one(&self.readers)
+            .await?
+            .get("number"))
     }
 
     /// The serial keys of all jobs that are not over.
@@ -311,7 +352,10 @@ impl Store {
     /// When the database fails.
     pub async fn prune_jobs(&self, before_ms: i64) -> Result<u64> {
         let mut write = self.write().await?;
-        let done = sqlx::query(PRUNE).bind(before_ms).execute(&mut *write.transaction).await?;
+        let done = sqlx::query(PRUNE)
+            .bind(before_ms)
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await?;
         Ok(done.rows_affected())
     }
@@ -321,7 +365,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
-        let rows = sqlx::query(JOURNAL).bind(job.to_string()).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(JOURNAL)
+            .bind(job.to_string())
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(JournalEntry {
@@ -341,7 +388,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
-    pub async fn write_journal(&self, claim: &Claim, step: &str, state: StepState, made: Option<&serde_json::Value>) -> Result<()> {
+    pub async fn write_journal(
+        &self,
+        claim: &Claim,
+        step: &str,
+        state: StepState,
+        made: Option<&serde_json::Value>,
+    ) -> Result<()> {
         let mut write = self.write().await?;
         let job = claim.job.id.to_string();
         write.require_lease(claim).await?;

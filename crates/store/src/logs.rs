@@ -1,10 +1,6 @@
 //! Log lines, numbered from 1 without gaps within a deployment (build) or a service (run).
 
-use domain::{
-    DeploymentId, ServiceId,
-    logs::LogLevel,
-    ports::infrastructure::OutputCursor,
-};
+use domain::{DeploymentId, ServiceId, logs::LogLevel, ports::infrastructure::OutputCursor};
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{Result, Store};
@@ -112,7 +108,11 @@ impl Store {
         let mut write = self.write().await?;
         let (newest, id) = both!(log, NEWEST_BUILD, NEWEST_RUN);
         let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
-        let mut sequence: i64 = sqlx::query(newest).bind(&id).fetch_one(&mut *write.transaction).await?.get("newest");
+        let mut sequence: i64 = sqlx::query(newest)
+            .bind(&id)
+            .fetch_one(&mut *write.transaction)
+            .await?
+            .get("newest");
         for line in lines.iter_mut() {
             sequence += 1;
             line.sequence = sequence;
@@ -196,8 +196,11 @@ impl Store {
     /// When the database fails.
     pub async fn prune_lines(&self, service: ServiceId, up_to: i64) -> Result<u64> {
         let mut write = self.write().await?;
-        let done =
-            sqlx::query(PRUNE_RUN).bind(service.to_string()).bind(up_to).execute(&mut *write.transaction).await?;
+        let done = sqlx::query(PRUNE_RUN)
+            .bind(service.to_string())
+            .bind(up_to)
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await?;
         Ok(done.rows_affected())
     }

@@ -16,7 +16,8 @@ const MIGRATIONS: [Migration; 1] = [Migration {
     down: include_str!("../../../migrations/sqlite/0001_deployments.down.sql"),
 }];
 
-const MAKE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL PRIMARY KEY, applied_at_ms BIGINT NOT NULL)";
+const MAKE: &str =
+    "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL PRIMARY KEY, applied_at_ms BIGINT NOT NULL)";
 const NEWEST: &str = "SELECT COALESCE(MAX(number), 0) AS newest FROM schema_migrations";
 const APPLIED: &str = "INSERT INTO schema_migrations (number, applied_at_ms) VALUES (?, ?)";
 const REVERTED: &str = "DELETE FROM schema_migrations WHERE number = ?";
@@ -33,13 +34,24 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection, target: Option<i6
     for migration in MIGRATIONS.iter().filter(|m| m.number > found && m.number <= target) {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(migration.up).execute(&mut *transaction).await?;
-        sqlx::query(APPLIED).bind(migration.number).bind(crate::now_ms()).execute(&mut *transaction).await?;
+        sqlx::query(APPLIED)
+            .bind(migration.number)
+            .bind(crate::now_ms())
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
     }
-    for migration in MIGRATIONS.iter().rev().filter(|m| m.number <= found && m.number > target) {
+    for migration in MIGRATIONS
+        .iter()
+        .rev()
+        .filter(|m| m.number <= found && m.number > target)
+    {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(migration.down).execute(&mut *transaction).await?;
-        sqlx::query(REVERTED).bind(migration.number).execute(&mut *transaction).await?;
+        sqlx::query(REVERTED)
+            .bind(migration.number)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
     }
     Ok(target)

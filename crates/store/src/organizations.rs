@@ -33,11 +33,23 @@ impl Store {
     /// When the database fails.
     pub async fn ensure_organization(&self, name: &str) -> Result<OrganizationId> {
         let mut write = self.write().await?;
-        if let Some(row) = sqlx::query(FIND).bind(name).fetch_optional(&mut *write.transaction).await? {
-            return row.get::<String, _>("id").parse().map_err(Error::corrupt("organization id"));
+        if let Some(row) = sqlx::query(FIND)
+            .bind(name)
+            .fetch_optional(&mut *write.transaction)
+            .await?
+        {
+            return row
+                .get::<String, _>("id")
+                .parse()
+                .map_err(Error::corrupt("organization id"));
         }
         let id = OrganizationId::mint();
-        sqlx::query(INSERT).bind(id.to_string()).bind(name).bind(now_ms()).execute(&mut *write.transaction).await?;
+        sqlx::query(INSERT)
+            .bind(id.to_string())
+            .bind(name)
+            .bind(now_ms())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await?;
         Ok(id)
     }
@@ -47,9 +59,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn token_owner(&self, hash: &str) -> Result<Option<TokenOwner>> {
-        let Some(row) = sqlx::query(TOKEN).bind(hash).fetch_optional(&self.readers).await? else { return Ok(None) };
+        let Some(row) = sqlx::query(TOKEN).bind(hash).fetch_optional(&self.readers).await? else {
+            return Ok(None);
+        };
         Ok(Some(TokenOwner {
-            organization: row.get::<String, _>("id").parse().map_err(Error::corrupt("organization id"))?,
+            organization: row
+                .get::<String, _>("id")
+                .parse()
+                .map_err(Error::corrupt("organization id"))?,
             organization_name: row.get("organization_name"),
             token_name: row.get("token_name"),
         }))
@@ -89,11 +106,19 @@ impl Store {
     /// When the database fails.
     pub async fn installation_value(&self, name: &str, make: impl FnOnce() -> String) -> Result<String> {
         let mut write = self.write().await?;
-        if let Some(row) = sqlx::query(GET_VALUE).bind(name).fetch_optional(&mut *write.transaction).await? {
+        if let Some(row) = sqlx::query(GET_VALUE)
+            .bind(name)
+            .fetch_optional(&mut *write.transaction)
+            .await?
+        {
             return Ok(row.get("value"));
         }
         let value = make();
-        sqlx::query(SET_VALUE).bind(name).bind(&value).execute(&mut *write.transaction).await?;
+        sqlx::query(SET_VALUE)
+            .bind(name)
+            .bind(&value)
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await?;
         Ok(value)
     }

@@ -22,8 +22,7 @@ pub struct Project {
     pub created_at_ms: i64,
 }
 
-const COLUMNS_FROM: &str =
-    "SELECT id, organization_id, name, removing, version, created_at_ms FROM projects WHERE organization_id = ? AND id = ?";
+const COLUMNS_FROM: &str = "SELECT id, organization_id, name, removing, version, created_at_ms FROM projects WHERE organization_id = ? AND id = ?";
 const LIST: &str = "SELECT id, organization_id, name, removing, version, created_at_ms FROM projects \
     WHERE organization_id = ? AND id > ? AND (? = '' OR name = ?) ORDER BY id LIMIT ?";
 const ALL: &str = "SELECT id, organization_id, name, removing, version, created_at_ms FROM projects";
@@ -34,9 +33,18 @@ const DELETE: &str = "DELETE FROM projects WHERE id = ?";
 
 fn read(row: &SqliteRow) -> Result<Project> {
     Ok(Project {
-        id: row.get::<String, _>("id").parse().map_err(Error::corrupt("project id"))?,
-        organization: row.get::<String, _>("organization_id").parse().map_err(Error::corrupt("organization id"))?,
-        name: row.get::<String, _>("name").parse().map_err(Error::corrupt("project name"))?,
+        id: row
+            .get::<String, _>("id")
+            .parse()
+            .map_err(Error::corrupt("project id"))?,
+        organization: row
+            .get::<String, _>("organization_id")
+            .parse()
+            .map_err(Error::corrupt("organization id"))?,
+        name: row
+            .get::<String, _>("name")
+            .parse()
+            .map_err(Error::corrupt("project name"))?,
         removing: row.get::<i64, _>("removing") != 0,
         version: row.get("version"),
         created_at_ms: row.get("created_at_ms"),
@@ -88,7 +96,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn projects(&self, organization: OrganizationId, after: &str, name: &str, limit: i64) -> Result<Vec<Project>> {
+    pub async fn projects(
+        &self,
+        organization: OrganizationId,
+        after: &str,
+        name: &str,
+        limit: i64,
+    ) -> Result<Vec<Project>> {
         let rows = sqlx::query(LIST)
             .bind(organization.to_string())
             .bind(after)
@@ -105,7 +119,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn all_projects(&self) -> Result<Vec<Project>> {
-        sqlx::query(ALL).fetch_all(&self.readers).await?.iter().map(read).collect()
+        sqlx::query(ALL)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 
     /// Renames a project that is still as the caller saw it.
@@ -133,7 +152,10 @@ impl Store {
     /// When services are left.
     pub async fn delete_project(&self, id: ProjectId) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(DELETE).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(DELETE)
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 }
@@ -144,7 +166,10 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn mark_project_removing(&mut self, id: ProjectId) -> Result<()> {
-        sqlx::query(MARK_REMOVING).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        sqlx::query(MARK_REMOVING)
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 }

@@ -37,7 +37,9 @@ impl Sealer {
         if bytes.len() != 32 {
             return Err(BadKey);
         }
-        Ok(Self { root: Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, b"click-deploy").extract(&bytes)) })
+        Ok(Self {
+            root: Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, b"click-deploy").extract(&bytes)),
+        })
     }
 
     fn key(&self, organization: OrganizationId) -> Result<LessSafeKey> {
@@ -56,7 +58,11 @@ impl Sealer {
         SystemRandom::new().fill(&mut nonce).map_err(|_| Error::Sealed)?;
         let mut text = value.to_vec();
         self.key(organization)?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(row.as_bytes()), &mut text)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(row.as_bytes()),
+                &mut text,
+            )
             .map_err(|_| Error::Sealed)?;
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + text.len());
         sealed.push(FORM);

@@ -74,7 +74,8 @@ const INSERT: &str = "INSERT INTO services (id, organization_id, project_id, nam
 const UPDATE: &str =
     "UPDATE services SET name = ?, source = ?, settings = ?, version = version + 1 WHERE id = ? AND version = ?";
 const SET_WANTED: &str = "UPDATE services SET wanted = ? WHERE id = ? AND wanted <> 'removed'";
-const SET_CURRENT: &str = "UPDATE services SET current_deployment_id = ?, current_job_id = ?, unhealthy_reason = NULL WHERE id = ?";
+const SET_CURRENT: &str =
+    "UPDATE services SET current_deployment_id = ?, current_job_id = ?, unhealthy_reason = NULL WHERE id = ?";
 const SET_UNHEALTHY: &str = "UPDATE services SET unhealthy_reason = ? WHERE id = ?";
 const SET_KEY: &str =
     "UPDATE services SET deploy_key_public = ?, deploy_key_sealed = ?, version = version + 1 WHERE id = ?";
@@ -88,8 +89,13 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column:
     serde_json::from_str(row.get::<&str, _>(column)).map_err(Error::corrupt(column))
 }
 
-pub(crate) fn from_optional_json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<Option<T>> {
-    let Some(text) = row.get::<Option<&str>, _>(column) else { return Ok(None) };
+pub(crate) fn from_optional_json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<Option<T>> {
+    let Some(text) = row.get::<Option<&str>, _>(column) else {
+        return Ok(None);
+    };
     serde_json::from_str(text).map(Some).map_err(Error::corrupt(column))
 }
 
@@ -100,9 +106,18 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
 fn read(row: &SqliteRow) -> Result<Service> {
     Ok(Service {
         id: row.get::<&str, _>("id").parse().map_err(Error::corrupt("service id"))?,
-        organization: row.get::<&str, _>("organization_id").parse().map_err(Error::corrupt("organization id"))?,
-        project: row.get::<&str, _>("project_id").parse().map_err(Error::corrupt("project id"))?,
-        name: row.get::<&str, _>("name").parse().map_err(Error::corrupt("service name"))?,
+        organization: row
+            .get::<&str, _>("organization_id")
+            .parse()
+            .map_err(Error::corrupt("organization id"))?,
+        project: row
+            .get::<&str, _>("project_id")
+            .parse()
+            .map_err(Error::corrupt("project id"))?,
+        name: row
+            .get::<&str, _>("name")
+            .parse()
+            .map_err(Error::corrupt("service name"))?,
         host: row.get::<&str, _>("host").parse().map_err(Error::corrupt("host"))?,
         source: from_json(row, "source")?,
         settings: from_json(row, "settings")?,
@@ -181,7 +196,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn any_service(&self, id: ServiceId) -> Result<Option<Service>> {
-        sqlx::query(GET_ANY).bind(id.to_string()).fetch_optional(&self.readers).await?.as_ref().map(read).transpose()
+        sqlx::query(GET_ANY)
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// Services of a project after an id, in order; only those of that name, when one is given.
@@ -213,7 +234,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn all_services(&self) -> Result<Vec<Service>> {
-        sqlx::query(ALL).fetch_all(&self.readers).await?.iter().map(read).collect()
+        sqlx::query(ALL)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 
     /// Changes a service that is still as the caller saw it.
@@ -257,7 +283,9 @@ impl Store {
     /// When the database fails.
     pub async fn set_deploy_key(&self, service: &Service, private: &SecretText, public: &str) -> Result<()> {
         let row = format!("services/{}/deploy_key", service.id);
-        let sealed = self.sealer.seal(service.organization, &row, private.expose().as_bytes())?;
+        let sealed = self
+            .sealer
+            .seal(service.organization, &row, private.expose().as_bytes())?;
         let mut write = self.write().await?;
         sqlx::query(SET_KEY)
             .bind(public)
@@ -273,11 +301,18 @@ impl Store {
     /// # Errors
     /// When it does not open.
     pub async fn deploy_key(&self, service: &Service) -> Result<Option<SecretText>> {
-        let row = sqlx::query(GET_KEY).bind(service.id.to_string()).fetch_optional(&self.readers).await?;
-        let Some(sealed) = row.and_then(|row| row.get::<Option<Vec<u8>>, _>("deploy_key_sealed")) else { return Ok(None) };
+        let row = sqlx::query(GET_KEY)
+            .bind(service.id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(sealed) = row.and_then(|row| row.get::<Option<Vec<u8>>, _>("deploy_key_sealed")) else {
+            return Ok(None);
+        };
         let name = format!("services/{}/deploy_key", service.id);
         let opened = self.sealer.open(service.organization, &name, &sealed)?;
-        Ok(Some(SecretText::new(String::from_utf8(opened).map_err(Error::corrupt("deploy key"))?)))
+        Ok(Some(SecretText::new(
+            String::from_utf8(opened).map_err(Error::corrupt("deploy key"))?,
+        )))
     }
 
     /// Forgets a service with all its rows. Absence is success.
@@ -286,7 +321,10 @@ impl Store {
     /// When the database fails.
     pub async fn delete_service(&self, id: ServiceId) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(DELETE).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(DELETE)
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 
@@ -299,7 +337,10 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let id = row.get::<&str, _>("id").parse().map_err(Error::corrupt("upload id"))?;
-                let service = row.get::<&str, _>("service_id").parse().map_err(Error::corrupt("service id"))?;
+                let service = row
+                    .get::<&str, _>("service_id")
+                    .parse()
+                    .map_err(Error::corrupt("service id"))?;
                 Ok((id, service))
             })
             .collect()
@@ -311,7 +352,10 @@ impl Store {
     /// When the database fails.
     pub async fn delete_upload(&self, id: UploadId) -> Result<()> {
         let mut write = self.write().await?;
-        sqlx::query(DELETE_UPLOAD).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sqlx::query(DELETE_UPLOAD)
+            .bind(id.to_string())
+            .execute(&mut *write.transaction)
+            .await?;
         write.commit().await
     }
 }
@@ -322,7 +366,11 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn set_wanted(&mut self, id: ServiceId, wanted: Wanted) -> Result<()> {
-        sqlx::query(SET_WANTED).bind(wanted.name()).bind(id.to_string()).execute(&mut *self.transaction).await?;
+        sqlx::query(SET_WANTED)
+            .bind(wanted.name())
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 

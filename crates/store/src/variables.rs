@@ -18,8 +18,10 @@ pub struct Variable {
 
 const LIST: &str = "SELECT name, kind, sealed_value FROM env_vars WHERE service_id = ? ORDER BY name";
 const KIND: &str = "SELECT kind FROM env_vars WHERE service_id = ? AND name = ?";
-const UPDATE: &str = "UPDATE env_vars SET kind = ?, sealed_value = ?, updated_at_ms = ? WHERE service_id = ? AND name = ?";
-const INSERT: &str = "INSERT INTO env_vars (service_id, name, kind, sealed_value, updated_at_ms) VALUES (?, ?, ?, ?, ?)";
+const UPDATE: &str =
+    "UPDATE env_vars SET kind = ?, sealed_value = ?, updated_at_ms = ? WHERE service_id = ? AND name = ?";
+const INSERT: &str =
+    "INSERT INTO env_vars (service_id, name, kind, sealed_value, updated_at_ms) VALUES (?, ?, ?, ?, ?)";
 const DELETE: &str = "DELETE FROM env_vars WHERE service_id = ? AND name = ?";
 const COUNT: &str = "SELECT COUNT(*) AS number FROM env_vars WHERE service_id = ?";
 
@@ -34,8 +36,11 @@ async fn owns(
     service: ServiceId,
     executor: impl sqlx::Executor<'_, Database = sqlx::Sqlite>,
 ) -> Result<()> {
-    let found =
-        sqlx::query(OWNS).bind(organization.to_string()).bind(service.to_string()).fetch_optional(executor).await?;
+    let found = sqlx::query(OWNS)
+        .bind(organization.to_string())
+        .bind(service.to_string())
+        .fetch_optional(executor)
+        .await?;
     found.map(drop).ok_or_else(|| Error::missing("service", service))
 }
 
@@ -49,15 +54,29 @@ impl Store {
     /// [`Error::Missing`] when the organization has no such service; [`Error::Sealed`] with another `ENCRYPTION_KEY`.
     pub async fn variables(&self, organization: OrganizationId, service: ServiceId) -> Result<Vec<Variable>> {
         owns(organization, service, &self.readers).await?;
-        let rows = sqlx::query(LIST).bind(service.to_string()).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(LIST)
+            .bind(service.to_string())
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter()
             .map(|row| {
-                let key: VariableKey = row.get::<&str, _>("name").parse().map_err(Error::corrupt("variable name"))?;
+                let key: VariableKey = row
+                    .get::<&str, _>("name")
+                    .parse()
+                    .map_err(Error::corrupt("variable name"))?;
                 let sealed: &[u8] = row.get("sealed_value");
                 let value = self.sealer.open(organization, &row_name(service, &key), sealed)?;
                 let value = String::from_utf8(value).map_err(Error::corrupt("variable value"))?;
-                let kind = if row.get::<&str, _>("kind") == "secret" { VariableKind::Secret } else { VariableKind::Static };
-                Ok(Variable { key, kind, value: SecretText::new(value) })
+                let kind = if row.get::<&str, _>("kind") == "secret" {
+                    VariableKind::Secret
+                } else {
+                    VariableKind::Static
+                };
+                Ok(Variable {
+                    key,
+                    kind,
+                    value: SecretText::new(value),
+                })
             })
             .collect()
     }
@@ -78,11 +97,21 @@ impl Store {
         owns(organization, service, &mut *write.transaction).await?;
         let id = service.to_string();
         for key in remove {
-            sqlx::query(DELETE).bind(&id).bind(key.as_str()).execute(&mut *write.transaction).await?;
+            sqlx::query(DELETE)
+                .bind(&id)
+                .bind(key.as_str())
+                .execute(&mut *write.transaction)
+                .await?;
         }
         for (key, value, kind) in set {
-            let sealed = self.sealer.seal(organization, &row_name(service, key), value.as_bytes())?;
-            let found = sqlx::query(KIND).bind(&id).bind(key.as_str()).fetch_optional(&mut *write.transaction).await?;
+            let sealed = self
+                .sealer
+                .seal(organization, &row_name(service, key), value.as_bytes())?;
+            let found = sqlx::query(KIND)
+                .bind(&id)
+                .bind(key.as_str())
+                .fetch_optional(&mut *write.transaction)
+                .await?;
             let before = found.as_ref().map(|row| row.get::<String, _>("kind"));
             let kind = match kind {
                 Some(VariableKind::Static) => "static".to_owned(),
@@ -90,14 +119,28 @@ impl Store {
                 None => before.clone().unwrap_or_else(|| "static".to_owned()),
             };
             if before.is_some() {
-                sqlx::query(UPDATE).bind(kind).bind(sealed).bind(now_ms()).bind(&id).bind(key.as_str())
+                sqlx::query(UPDATE)
+                    .bind(kind)
+                    .bind(sealed)
+                    .bind(now_ms())
+                    .bind(&id)
+                    .bind(key.as_str())
             } else {
-                sqlx::query(INSERT).bind(&id).bind(key.as_str()).bind(kind).bind(sealed).bind(now_ms())
+                sqlx::query(INSERT)
+                    .bind(&id)
+                    .bind(key.as_str())
+                    .bind(kind)
+                    .bind(sealed)
+                    .bind(now_ms())
             }
             .execute(&mut *write.transaction)
             .await?;
         }
-        let number: i64 = sqlx::query(COUNT).bind(&id).fetch_one(&mut *write.transaction).await?.get("number");
+        let number: i64 = sqlx::query(COUNT)
+            .bind(&id)
+            .fetch_one(&mut *write.transaction)
+            .await?
+            .get("number");
         if number > LIMIT {
             return Ok(false);
         }

@@ -363,7 +363,10 @@ mod tests {
         }
         progress.take(vertex("run", Some(1), Some(3), "exit code: 1"));
         progress.end();
-        assert_eq!(progress.failed().unwrap().tail, ["npm error the lock file does not fit"]);
+        assert_eq!(
+            progress.failed().unwrap().tail,
+            ["npm error the lock file does not fit"]
+        );
     }
 
     #[test]

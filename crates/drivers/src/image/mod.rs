@@ -4,8 +4,8 @@ mod authorization;
 pub mod engine;
 mod manifest;
 mod outside;
-pub(crate) mod reference;
 pub mod pushing;
+pub(crate) mod reference;
 pub mod registry;
 
 /// The one TCP port among `80/tcp`, `53/udp`, …; a port without a protocol is one of TCP.

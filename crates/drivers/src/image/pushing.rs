@@ -19,7 +19,11 @@ pub struct PushingBuilder<B> {
 impl<B: Builder> PushingBuilder<B> {
     /// `engine` is the one in whose store `builder` leaves its images, and knows `registry`'s credentials.
     pub fn new(builder: B, engine: DockerEngine, registry: Registry) -> Self {
-        Self { builder, engine, registry }
+        Self {
+            builder,
+            engine,
+            registry,
+        }
     }
 }
 
@@ -36,7 +40,11 @@ impl<B: Builder> Builder for PushingBuilder<B> {
         self.builder.build(request, observer).await?;
         observer.pushing();
         self.engine.push(&request.image_name).await.map_err(not_pushed)?;
-        let pushed = self.registry.resolve_own(&request.image_name).await.map_err(not_pushed)?;
+        let pushed = self
+            .registry
+            .resolve_own(&request.image_name)
+            .await
+            .map_err(not_pushed)?;
         pushed.ok_or_else(|| BuildError::Push("the registry took the image and does not have it".to_owned()))
     }
 

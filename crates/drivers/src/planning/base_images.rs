@@ -21,14 +21,19 @@ impl BaseImageProgram {
     /// `docker_host` is where the images are needed.
     #[must_use]
     pub fn new(program: Option<PathBuf>, docker_host: &str) -> Self {
-        Self { program, docker_host: docker_host.to_owned() }
+        Self {
+            program,
+            docker_host: docker_host.to_owned(),
+        }
     }
 }
 
 #[async_trait]
 impl BaseImages for BaseImageProgram {
     async fn ensure(&self, images: &[String], observer: &dyn SourceObserver) -> Result<(), String> {
-        let Some(program) = self.program.as_ref().filter(|_| !images.is_empty()) else { return Ok(()) };
+        let Some(program) = self.program.as_ref().filter(|_| !images.is_empty()) else {
+            return Ok(());
+        };
         let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
         // The program asks the machine's own package clients, which are found by the path of the platform's own process.
         let path = std::env::var_os("PATH").unwrap_or_default();

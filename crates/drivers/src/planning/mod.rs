@@ -2,7 +2,10 @@
 
 mod base_images;
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -39,7 +42,10 @@ pub struct RailpackPlanner {
 
 /// The image that turns Railpack's plans into builds: of the very version of the program, or they do not fit.
 fn frontend_image(version: &str) -> String {
-    format!("ghcr.io/railwayapp/railpack-frontend:v{}", version.trim_start_matches('v'))
+    format!(
+        "ghcr.io/railwayapp/railpack-frontend:v{}",
+        version.trim_start_matches('v')
+    )
 }
 
 impl Planners {
@@ -47,7 +53,10 @@ impl Planners {
     /// variable runs a build again: it must stay the same, or every build runs again.
     #[must_use]
     pub fn new(railpack: Option<RailpackPlanner>, secret: &[u8]) -> Self {
-        Self { railpack, digest_key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+        Self {
+            railpack,
+            digest_key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+        }
     }
 
     fn digest(&self, variables: &BTreeMap<String, SecretText>) -> String {
@@ -67,13 +76,25 @@ impl Planners {
             build_command: text(build.build_command.as_ref().map(|command| command.as_str())),
             start_command: text(request.start_command),
             output_directory: text(build.output_directory.as_ref().map(|path| path.as_str())),
-            variables: request.variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            variables: request
+                .variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                .collect(),
             cache_key: request.cache_key.to_owned(),
         };
-        let plan = planner::plan(request.directory, &settings).map_err(|refusal| PlanError::Refused(refusal.to_string()))?;
-        let framework = plan.framework.as_ref().map_or_else(String::new, |framework| format!(", {framework}"));
+        let plan =
+            planner::plan(request.directory, &settings).map_err(|refusal| PlanError::Refused(refusal.to_string()))?;
+        let framework = plan
+            .framework
+            .as_ref()
+            .map_or_else(String::new, |framework| format!(", {framework}"));
         let mut summary = vec![format!("planned as {}{framework}", plan.provider)];
-        summary.extend(plan.facts.iter().map(|fact| format!("{}: {} ({})", fact.name, fact.value, fact.because)));
+        summary.extend(
+            plan.facts
+                .iter()
+                .map(|fact| format!("{}: {} ({})", fact.name, fact.value, fact.because)),
+        );
         summary.extend(plan.warnings.iter().map(|warning| format!("note: {warning}")));
         let mut facts = serde_json::to_value(&plan).unwrap_or_default();
         facts["builder"] = json!("planner");
@@ -100,13 +121,27 @@ impl Planners {
                     .to_owned(),
             ));
         };
-        let local = |error: std::io::Error| PlanError::Unavailable(format!("Railpack's directory cannot be made: {error}"));
+        let local =
+            |error: std::io::Error| PlanError::Unavailable(format!("Railpack's directory cannot be made: {error}"));
         std::fs::create_dir_all(&railpack.scratch).map_err(local)?;
-        let scratch = tempfile::Builder::new().prefix("railpack-").tempdir_in(&railpack.scratch).map_err(local)?;
+        let scratch = tempfile::Builder::new()
+            .prefix("railpack-")
+            .tempdir_in(&railpack.scratch)
+            .map_err(local)?;
         let mut variables = request.variables.clone();
         let choices = [
-            ("RAILPACK_INSTALL_CMD", request.settings.install_command.as_ref().map(|command| command.as_str())),
-            ("RAILPACK_BUILD_CMD", request.settings.build_command.as_ref().map(|command| command.as_str())),
+            (
+                "RAILPACK_INSTALL_CMD",
+                request
+                    .settings
+                    .install_command
+                    .as_ref()
+                    .map(|command| command.as_str()),
+            ),
+            (
+                "RAILPACK_BUILD_CMD",
+                request.settings.build_command.as_ref().map(|command| command.as_str()),
+            ),
             ("RAILPACK_START_CMD", request.start_command),
         ];
         for (name, value) in choices {
@@ -114,10 +149,14 @@ impl Planners {
                 variables.insert(name.to_owned(), SecretText::new(value));
             }
         }
-        let planned = railpack.program.prepare(request.directory, &variables, scratch.path()).await.map_err(|error| match error {
-            RailpackError::Unplannable(reasons) => PlanError::Refused(format!("Railpack: {}", reasons.join("; "))),
-            other => PlanError::Unavailable(format!("Railpack: {other}")),
-        })?;
+        let planned = railpack
+            .program
+            .prepare(request.directory, &variables, scratch.path())
+            .await
+            .map_err(|error| match error {
+                RailpackError::Unplannable(reasons) => PlanError::Refused(format!("Railpack: {}", reasons.join("; "))),
+                other => PlanError::Unavailable(format!("Railpack: {other}")),
+            })?;
         let found = &planned.facts;
         let mut facts = vec![];
         for (name, package) in &found.resolved_packages {
@@ -128,7 +167,10 @@ impl Planners {
         }
         let provider = found.detected_providers.first().cloned().unwrap_or_default();
         Ok(BuildPlan {
-            recipe: Recipe::Railpack { frontend_image: frontend_image(&found.railpack_version), plan: planned.plan },
+            recipe: Recipe::Railpack {
+                frontend_image: frontend_image(&found.railpack_version),
+                plan: planned.plan,
+            },
             // Every variable that the plan names has to come as a secret, or the build fails.
             secrets: variables,
             summary: vec![format!("planned by Railpack {} as {provider}", found.railpack_version)],
@@ -142,10 +184,15 @@ impl Planners {
 
 /// The application's Dockerfile, if it is a file inside the directory.
 fn dockerfile(directory: &Path, build: &BuildSettings) -> Result<Option<(String, String)>, PlanError> {
-    let path = build.dockerfile_path.as_ref().map_or("Dockerfile", |path| path.as_str());
+    let path = build
+        .dockerfile_path
+        .as_ref()
+        .map_or("Dockerfile", |path| path.as_str());
     let path = if path.is_empty() { "Dockerfile" } else { path };
     let refused = |why: String| PlanError::Refused(format!("the Dockerfile `{path}` {why}"));
-    let Ok(file) = directory.join(path).canonicalize() else { return Ok(None) };
+    let Ok(file) = directory.join(path).canonicalize() else {
+        return Ok(None);
+    };
     let inside = directory.canonicalize().is_ok_and(|root| file.starts_with(root));
     if !inside {
         return Err(refused("leads outside of the source".to_owned()));
@@ -163,15 +210,22 @@ fn dockerfile(directory: &Path, build: &BuildSettings) -> Result<Option<(String,
 
 fn by_dockerfile(request: &PlanRequest<'_>, path: String, text: &str) -> BuildPlan {
     let build = request.settings;
-    let arguments: BTreeMap<String, String> =
-        build.arguments.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    let arguments: BTreeMap<String, String> = build
+        .arguments
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.clone()))
+        .collect();
     let target = build.target.as_ref().map(ToString::to_string);
     let base_images = planner::base_images_of_dockerfile(text, &arguments, target.as_deref());
     BuildPlan {
         facts: json!({"builder": "dockerfile", "provider": "dockerfile", "dockerfile_path": path, "base_images": base_images,
             "facts": [{"name": "Dockerfile", "value": path, "because": "it is in the root directory"}]}),
         summary: vec![format!("building `{path}`")],
-        recipe: Recipe::Dockerfile { path, target, arguments },
+        recipe: Recipe::Dockerfile {
+            path,
+            target,
+            arguments,
+        },
         // A Dockerfile of the user's can mount any of the variables as a secret, by its name.
         secrets: request.variables.clone(),
         base_images,
@@ -192,7 +246,10 @@ impl Planner for Planners {
             return Ok(by_dockerfile(request, path, &text));
         }
         if build.method == BuildMethod::Dockerfile || build.dockerfile_path.is_some() {
-            let path = build.dockerfile_path.as_ref().map_or("Dockerfile", |path| path.as_str());
+            let path = build
+                .dockerfile_path
+                .as_ref()
+                .map_or("Dockerfile", |path| path.as_str());
             return Err(PlanError::Refused(format!(
                 "there is no Dockerfile at `{path}` in the root directory: add it, or change its path in the settings"
             )));

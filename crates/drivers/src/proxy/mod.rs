@@ -176,7 +176,10 @@ impl Router for CaddyRouter {
             generation: u64,
         }
         let path = format!("{}?expected_generation={number}", route_path(host.as_str()));
-        let body = route.map(serde_json::to_vec).transpose().map_err(|error| RouterError::Refused(error.to_string()))?;
+        let body = route
+            .map(serde_json::to_vec)
+            .transpose()
+            .map_err(|error| RouterError::Refused(error.to_string()))?;
         let method = if body.is_some() { Method::PUT } else { Method::DELETE };
         let answer = self.admin.ask(method, &path, body, ONE_ENTRY).await?;
         if answer.status == StatusCode::PRECONDITION_FAILED {

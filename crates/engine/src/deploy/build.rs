@@ -1,6 +1,9 @@
 //! From a source to an image that can be run.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -48,12 +51,16 @@ fn not_stored(error: ImageError) -> StepError {
             format!("the image store does not answer: {}", crate::error::bottom(&cause)),
             "Start it, then deploy again.",
         )),
-        ImageError::Missing(image) => {
-            fail("image-missing", format!("there is no image `{image}`"), "Check its name and tag.")
-        }
-        ImageError::Denied(image) => {
-            fail("image-denied", format!("access to `{image}` was refused"), "Check the name and the registry's credentials.")
-        }
+        ImageError::Missing(image) => fail(
+            "image-missing",
+            format!("there is no image `{image}`"),
+            "Check its name and tag.",
+        ),
+        ImageError::Denied(image) => fail(
+            "image-denied",
+            format!("access to `{image}` was refused"),
+            "Check the name and the registry's credentials.",
+        ),
         ImageError::Other(message) => fail("image-store", message, ""),
     }
 }
@@ -61,9 +68,11 @@ fn not_stored(error: ImageError) -> StepError {
 fn not_fetched(error: SourceError) -> StepError {
     let message = error.to_string();
     match error {
-        SourceError::Unreachable { .. } => {
-            StepError::Again(Reason::new("source-unreachable", message, "Check the address, and that this machine reaches it."))
-        }
+        SourceError::Unreachable { .. } => StepError::Again(Reason::new(
+            "source-unreachable",
+            message,
+            "Check the address, and that this machine reaches it.",
+        )),
         SourceError::Denied { .. } => fail(
             "source-denied",
             message,
@@ -72,9 +81,17 @@ fn not_fetched(error: SourceError) -> StepError {
         SourceError::NoSuchRevision(_) => fail("no-such-revision", message, "Check the branch or the commit."),
         SourceError::NoSuchDirectory(_) => fail("no-such-directory", message, "Check the root directory."),
         SourceError::TooLarge(_) => fail("source-too-large", message, ""),
-        SourceError::TooSlow(_) => fail("source-too-slow", message, "Deploy again, or make the repository smaller."),
+        SourceError::TooSlow(_) => fail(
+            "source-too-slow",
+            message,
+            "Deploy again, or make the repository smaller.",
+        ),
         SourceError::Refused(_) => fail("source-refused", message, ""),
-        SourceError::Local(cause) => fail("source-local", format!("{message}: {cause}"), "Is the platform's disk full?"),
+        SourceError::Local(cause) => fail(
+            "source-local",
+            format!("{message}: {cause}"),
+            "Is the platform's disk full?",
+        ),
     }
 }
 
@@ -85,9 +102,12 @@ fn not_built(error: BuildError) -> StepError {
             format!("the builder does not answer: {}", crate::error::bottom(&cause)),
             "Start it (Docker Engine or buildkitd), then deploy again.",
         )),
-        BuildError::Failed { step, message, exit_code, tail } => {
-            StepError::Fail(build_failure::reason(&step, &message, exit_code, &tail))
-        }
+        BuildError::Failed {
+            step,
+            message,
+            exit_code,
+            tail,
+        } => StepError::Fail(build_failure::reason(&step, &message, exit_code, &tail)),
         BuildError::BaseImage { image, message } => fail(
             "base-image",
             format!("the image `{image}` that the build begins from cannot be had: {message}"),
@@ -122,7 +142,13 @@ impl WorkDirectory {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => std::fs::create_dir_all(&path),
         };
-        made.map_err(|error| fail("work-directory", format!("the work directory could not be made: {error}"), "Is the disk full?"))?;
+        made.map_err(|error| {
+            fail(
+                "work-directory",
+                format!("the work directory could not be made: {error}"),
+                "Is the disk full?",
+            )
+        })?;
         Ok(Self(path))
     }
 }
@@ -148,7 +174,11 @@ impl Step<Deploying> for Build {
             .phase(Phase::Build, async {
                 deploying.advance(DeploymentEvent::BuildStarted).await?;
                 let built = obtain(deploying).await?;
-                deploying.world.store.set_image(deploying.deployment.id, &built.image).await?;
+                deploying
+                    .world
+                    .store
+                    .set_image(deploying.deployment.id, &built.image)
+                    .await?;
                 Ok(built)
             })
             .await?;
@@ -162,14 +192,22 @@ impl Step<Deploying> for Build {
         if let Err(error) = tokio::fs::remove_dir_all(&directory).await
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            return Err(StepError::Again(Reason::new("work-directory", format!("it could not be removed: {error}"), "")));
+            return Err(StepError::Again(Reason::new(
+                "work-directory",
+                format!("it could not be removed: {error}"),
+                "",
+            )));
         }
         let built: Option<BuiltImage> = made.and_then(|made| serde_json::from_value(made.clone()).ok());
         let image = match built {
             Some(built) if built.own => Some(built.image),
             Some(_) => None,
             // A crash hid whether it was built: it has a name of its own, by which it is found.
-            None if builds(deployment) => match world.images.resolve_own(&image_name(world, &deploying.service, deployment)).await {
+            None if builds(deployment) => match world
+                .images
+                .resolve_own(&image_name(world, &deploying.service, deployment))
+                .await
+            {
                 Ok(image) => image,
                 Err(error) => return Err(not_stored(error)),
             },
@@ -201,14 +239,26 @@ pub(crate) fn image_name(world: &World, service: &Service, deployment: &Deployme
 }
 
 async fn obtain(deploying: &Deploying) -> Result<BuiltImage, StepError> {
-    let Deploying { world, deployment, progress, .. } = deploying;
+    let Deploying {
+        world,
+        deployment,
+        progress,
+        ..
+    } = deploying;
     match (&deployment.revision, &deployment.made.source) {
         (Revision::Existing { image }, _) => {
             if !world.images.exists(image).await.map_err(not_stored)? {
-                return Err(fail("image-gone", "the image of that deployment is not there any more", "Deploy the commit again."));
+                return Err(fail(
+                    "image-gone",
+                    "the image of that deployment is not there any more",
+                    "Deploy the commit again.",
+                ));
             }
             progress.say(Phase::Build, "the image of an earlier deployment is used: no build");
-            Ok(BuiltImage { image: image.clone(), own: false })
+            Ok(BuiltImage {
+                image: image.clone(),
+                own: false,
+            })
         }
         (Revision::Image, Source::Image { reference }) => {
             progress.say(Phase::Build, &format!("looking up the image {reference}"));
@@ -216,28 +266,53 @@ async fn obtain(deploying: &Deploying) -> Result<BuiltImage, StepError> {
             progress.say(Phase::Build, &format!("it is {}", image.digest));
             Ok(BuiltImage { image, own: false })
         }
-        (Revision::Image, _) => Err(fail("no-image", "the service has no image reference", "Set its source.")),
+        (Revision::Image, _) => Err(fail(
+            "no-image",
+            "the service has no image reference",
+            "Set its source.",
+        )),
         (Revision::Git { .. } | Revision::Upload { .. }, _) => from_files(deploying).await,
     }
 }
 
 async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
-    let Deploying { world, service, deployment, progress, .. } = deploying;
+    let Deploying {
+        world,
+        service,
+        deployment,
+        progress,
+        ..
+    } = deploying;
     world.store.drop_steps(deployment.id).await?;
     let work = WorkDirectory::make(world.work_directory().join(deployment.id.to_string()))?;
     let (root, commit) = fetch(deploying, &work.0).await?;
     if let Some(facts) = &commit {
         world.store.set_commit(deployment.id, facts).await?;
-        progress.say(Phase::Build, &format!("commit {} by {}: {}", &facts.commit.as_str()[..7], facts.author, facts.message));
+        progress.say(
+            Phase::Build,
+            &format!(
+                "commit {} by {}: {}",
+                &facts.commit.as_str()[..7],
+                facts.author,
+                facts.message
+            ),
+        );
     }
     let environment = world.store.deployment_environment(deployment.id).await?;
-    let variables: BTreeMap<String, SecretText> =
-        environment.iter().map(|(key, (_, value))| (key.to_string(), SecretText::new(value))).collect();
+    let variables: BTreeMap<String, SecretText> = environment
+        .iter()
+        .map(|(key, (_, value))| (key.to_string(), SecretText::new(value)))
+        .collect();
     let cache_key = service.id.short();
     let request = PlanRequest {
         directory: &root,
         settings: &deployment.made.settings.build,
-        start_command: deployment.made.settings.start_command.as_ref().map(|command| command.as_str()),
+        start_command: deployment
+            .made
+            .settings
+            .start_command
+            .as_ref()
+            .map(|command| command.as_str()),
         variables: &variables,
         cache_key: &cache_key,
     };
@@ -253,7 +328,11 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
         progress.say(Phase::Build, line);
     }
     // The builder has the last word: it may know the image from somewhere else.
-    let not_provided = world.base_images.ensure(&plan.base_images, &BaseImageLines(progress)).await.err();
+    let not_provided = world
+        .base_images
+        .ensure(&plan.base_images, &BaseImageLines(progress))
+        .await
+        .err();
     if let Some(message) = &not_provided {
         progress.warn(Phase::Build, message);
     }
@@ -261,7 +340,11 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
         Ok(turn) => turn,
         Err(_) => {
             progress.say(Phase::Build, "waiting for its turn: other builds are under way");
-            world.build_turns.acquire().await.map_err(|_| fail("shutting-down", "the platform is shutting down", ""))?
+            world
+                .build_turns
+                .acquire()
+                .await
+                .map_err(|_| fail("shutting-down", "the platform is shutting down", ""))?
         }
     };
     let mut image_labels = Ownership {
@@ -285,7 +368,10 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
         labels: image_labels,
         no_cache: deployment.no_cache,
     };
-    let observer = Observer { deploying, pushing: std::sync::atomic::AtomicBool::new(false) };
+    let observer = Observer {
+        deploying,
+        pushing: std::sync::atomic::AtomicBool::new(false),
+    };
     let image = {
         let build = world.builder.build(&request, &observer);
         tokio::pin!(build);
@@ -311,7 +397,8 @@ struct BaseImageLines<'a>(&'a super::progress::Progress);
 
 impl SourceObserver for BaseImageLines<'_> {
     fn line(&self, text: &str) {
-        self.0.push(Phase::Build, domain::logs::LogLevel::Info, "base images", text);
+        self.0
+            .push(Phase::Build, domain::logs::LogLevel::Info, "base images", text);
     }
 }
 
@@ -341,10 +428,23 @@ impl BuildObserver for Observer<'_> {
 }
 
 async fn fetch(deploying: &Deploying, work: &Path) -> Result<(PathBuf, Option<CommitFacts>), StepError> {
-    let Deploying { world, service, deployment, progress, .. } = deploying;
+    let Deploying {
+        world,
+        service,
+        deployment,
+        progress,
+        ..
+    } = deploying;
     let limits = world.settings.source_limits;
     match (&deployment.revision, &deployment.made.source) {
-        (Revision::Git { commit }, Source::Git { url, branch, root_directory }) => {
+        (
+            Revision::Git { commit },
+            Source::Git {
+                url,
+                branch,
+                root_directory,
+            },
+        ) => {
             progress.say(Phase::Build, &format!("fetching {url}"));
             let request = GitRequest {
                 url: url.clone(),
@@ -353,21 +453,40 @@ async fn fetch(deploying: &Deploying, work: &Path) -> Result<(PathBuf, Option<Co
                 deploy_key: world.store.deploy_key(service).await?,
                 limits,
             };
-            let facts = world.sources.checkout(&request, work, &**progress).await.map_err(not_fetched)?;
-            Ok((world.sources.confine(work, root_directory).map_err(not_fetched)?, Some(facts)))
+            let facts = world
+                .sources
+                .checkout(&request, work, &**progress)
+                .await
+                .map_err(not_fetched)?;
+            Ok((
+                world.sources.confine(work, root_directory).map_err(not_fetched)?,
+                Some(facts),
+            ))
         }
         (Revision::Upload { upload }, source) => {
             let Source::Upload { root_directory } = source else {
-                return Err(fail("no-upload", "the service's source is no upload any more", "Upload it again."));
+                return Err(fail(
+                    "no-upload",
+                    "the service's source is no upload any more",
+                    "Upload it again.",
+                ));
             };
             let file = world.upload_file(*upload);
             if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
-                return Err(fail("upload-gone", "the uploaded archive is not there any more", "Upload it again."));
+                return Err(fail(
+                    "upload-gone",
+                    "the uploaded archive is not there any more",
+                    "Upload it again.",
+                ));
             }
             progress.say(Phase::Build, "unpacking the upload");
             world.sources.unpack(&file, work, limits).await.map_err(not_fetched)?;
             Ok((world.sources.confine(work, root_directory).map_err(not_fetched)?, None))
         }
-        _ => Err(fail("no-source", "the service's source is not a repository any more", "Deploy again.")),
+        _ => Err(fail(
+            "no-source",
+            "the service's source is not a repository any more",
+            "Deploy again.",
+        )),
     }
 }

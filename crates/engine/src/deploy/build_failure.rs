@@ -32,7 +32,10 @@ const NOISE: &[&str] = &[
 ];
 
 /// The beginnings of npm's lines that are only details of the one that matters.
-const DETAILS: &[&str] = &["code ", "errno ", "syscall ", "path ", "command ", "dest ", "cwd ", "at ", "{", "}", "-", "[-", "Usage:", "Options:"];
+const DETAILS: &[&str] = &[
+    "code ", "errno ", "syscall ", "path ", "command ", "dest ", "cwd ", "at ", "{", "}", "-", "[-", "Usage:",
+    "Options:",
+];
 
 /// Signs in the last lines, and what to do.
 const ADVICE: &[(&[&str], &str)] = &[
@@ -52,12 +55,24 @@ const ADVICE: &[(&[&str], &str)] = &[
          lock file.",
     ),
     (
-        &["No matching distribution found", "npm error code E404", "404 Not Found - GET", "ERR_PNPM_FETCH_404", "No solution found"],
+        &[
+            "No matching distribution found",
+            "npm error code E404",
+            "404 Not Found - GET",
+            "ERR_PNPM_FETCH_404",
+            "No solution found",
+        ],
         "A dependency, or that version of it, is not in the registry. Check its name; a private one needs its registry's token \
          as a variable.",
     ),
     (
-        &["npm error code E401", "npm error code E403", "ERR_PNPM_FETCH_401", "terminal prompts disabled", "Permission denied (publickey)"],
+        &[
+            "npm error code E401",
+            "npm error code E403",
+            "ERR_PNPM_FETCH_401",
+            "terminal prompts disabled",
+            "Permission denied (publickey)",
+        ],
         "A private dependency was refused: set the registry's token as a variable.",
     ),
     (
@@ -65,7 +80,12 @@ const ADVICE: &[(&[&str], &str)] = &[
         "The build needs more memory than it may use.",
     ),
     (
-        &["EBADENGINE", "Unsupported engine", "requires a different Python", "ERR_PNPM_UNSUPPORTED_ENGINE"],
+        &[
+            "EBADENGINE",
+            "Unsupported engine",
+            "requires a different Python",
+            "ERR_PNPM_UNSUPPORTED_ENGINE",
+        ],
         "A dependency wants another version of the language: name it in the application's files.",
     ),
 ];
@@ -82,12 +102,18 @@ pub(super) fn reason(step: &str, message: &str, exit_code: Option<i32>, tail: &[
         .iter()
         .find(|(signs, _)| tail.iter().any(|line| signs.iter().any(|sign| line.contains(sign))))
         .map_or("The build's log has the whole story.", |(_, advice)| advice);
-    Reason::new("build-failed", format!("the build failed in `{}`: {code}{said}", without_mounts(step)), advice)
+    Reason::new(
+        "build-failed",
+        format!("the build failed in `{}`: {code}{said}", without_mounts(step)),
+        advice,
+    )
 }
 
 /// What to add to a sentence about something that failed; nothing if it said nothing.
 pub(super) fn said(lines: &[String]) -> String {
-    telling(lines).map_or_else(String::new, |line| format!(". It said: {}", shortened(line, LONGEST_LINE)))
+    telling(lines).map_or_else(String::new, |line| {
+        format!(". It said: {}", shortened(line, LONGEST_LINE))
+    })
 }
 
 fn shortened(text: &str, longest: usize) -> String {
@@ -99,7 +125,11 @@ fn shortened(text: &str, longest: usize) -> String {
 
 /// The line that most probably says why: npm says it first, nearly everything else last.
 fn telling(tail: &[String]) -> Option<&str> {
-    let lines: Vec<&str> = tail.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !is_noise(line)).collect();
+    let lines: Vec<&str> = tail
+        .iter()
+        .map(|line| line.trim())
+        .filter(|line| !line.is_empty() && !is_noise(line))
+        .collect();
     let npm = lines.iter().find(|line| {
         let rest = line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!"));
         rest.is_some_and(|rest| {
@@ -118,7 +148,9 @@ fn telling(tail: &[String]) -> Option<&str> {
 fn is_exception(line: &str) -> bool {
     line.split_once(": ").is_some_and(|(name, _)| {
         ["Error", "Exception"].iter().any(|end| name.ends_with(end))
-            && name.chars().all(|character| character.is_ascii_alphanumeric() || "._".contains(character))
+            && name
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric() || "._".contains(character))
     })
 }
 
@@ -131,14 +163,27 @@ fn is_noise(line: &str) -> bool {
 
 fn is_error(line: &str) -> bool {
     let lower = line.to_lowercase();
-    ["error", "err!", "err_", "fatal", "failed", "cannot ", "not found", "no such file", "panic:"]
-        .iter()
-        .any(|sign| lower.contains(sign))
+    [
+        "error",
+        "err!",
+        "err_",
+        "fatal",
+        "failed",
+        "cannot ",
+        "not found",
+        "no such file",
+        "panic:",
+    ]
+    .iter()
+    .any(|sign| lower.contains(sign))
 }
 
 /// The step as it was written by a person: mounts are the platform's business.
 fn without_mounts(step: &str) -> String {
-    let words: Vec<&str> = step.split_whitespace().filter(|word| !word.starts_with("--mount=")).collect();
+    let words: Vec<&str> = step
+        .split_whitespace()
+        .filter(|word| !word.starts_with("--mount="))
+        .collect();
     let text = words.join(" ");
     // The planner's form for commands that are somebody else's.
     let command = text.split_once(r#" ["sh","-c","#).and_then(|(before, _)| {
@@ -158,21 +203,34 @@ mod tests {
 
     #[test]
     fn the_line_that_says_why_is_told_and_not_the_last_one() {
-        let pip = lines("  error: subprocess-exited-with-error\nModuleNotFoundError: No module named 'distutils'\nhint: See above for details.\n");
+        let pip = lines(
+            "  error: subprocess-exited-with-error\nModuleNotFoundError: No module named 'distutils'\nhint: See above for details.\n",
+        );
         assert_eq!(telling(&pip), Some("ModuleNotFoundError: No module named 'distutils'"));
-        let yarn = lines("error Your lockfile needs to be updated, but yarn was run with `--frozen-lockfile`.\ninfo Visit https://yarnpkg.com/x for documentation");
+        let yarn = lines(
+            "error Your lockfile needs to be updated, but yarn was run with `--frozen-lockfile`.\ninfo Visit https://yarnpkg.com/x for documentation",
+        );
         assert!(telling(&yarn).is_some_and(|line| line.starts_with("error Your lockfile")));
         let npm = lines(
             "npm error code EUSAGE\nnpm error\nnpm error `npm ci` can only install packages when your package.json and package-lock.json are in sync\n\
              npm error Missing: left-pad@1.3.0 from lock file\nnpm error A complete log of this run can be found in: /root/x",
         );
-        let reason = reason("[build 3/5] RUN --mount=type=cache,id=1,target=/root/.npm     npm ci", "", Some(1), &npm);
+        let reason = reason(
+            "[build 3/5] RUN --mount=type=cache,id=1,target=/root/.npm     npm ci",
+            "",
+            Some(1),
+            &npm,
+        );
         assert_eq!(
             reason.message,
             "the build failed in `[build 3/5] RUN npm ci`: exit code 1. It said: npm error `npm ci` can only install packages \
              when your package.json and package-lock.json are in sync"
         );
-        assert!(reason.advice.starts_with("The lock file does not fit"), "{}", reason.advice);
+        assert!(
+            reason.advice.starts_with("The lock file does not fit"),
+            "{}",
+            reason.advice
+        );
     }
 
     #[test]
@@ -183,6 +241,9 @@ mod tests {
         assert_eq!(telling(&traceback), Some("ValueError: no PORT"));
         let planned = r#"[build 2/3] RUN --mount=type=cache,id=1,target=/app     ["sh","-c","npm run build"]"#;
         assert_eq!(without_mounts(planned), "[build 2/3] RUN npm run build");
-        assert_eq!(reason("RUN x", "it was stopped", None, &[]).message, "the build failed in `RUN x`: it was stopped");
+        assert_eq!(
+            reason("RUN x", "it was stopped", None, &[]).message,
+            "the build failed in `RUN x`: it was stopped"
+        );
     }
 }

@@ -4,14 +4,19 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::{
-    Reason, labels,
+    Reason,
     deployment::{DeploymentEvent, Phase},
+    labels,
     ports::router::{Route, RouteState},
     service::HealthCheck,
 };
 use serde_json::{Value, json};
 
-use super::{Deploying, go_live, provision::unrouted, release::{Released, with_last_words}};
+use super::{
+    Deploying, go_live,
+    provision::unrouted,
+    release::{Released, with_last_words},
+};
 use crate::{
     instances::{ended, refused},
     routes::{self, Situation},
@@ -35,9 +40,19 @@ impl Step<Deploying> for Check {
     }
 
     async fn run(&self, deploying: &Deploying) -> Result<Value, StepError> {
-        let Deploying { world, service, deployment, claim, progress, .. } = deploying;
+        let Deploying {
+            world,
+            service,
+            deployment,
+            claim,
+            progress,
+            ..
+        } = deploying;
         let journal = world.store.journal(claim.job.id).await?;
-        let made = journal.into_iter().find(|entry| entry.step == "release").and_then(|entry| entry.made);
+        let made = journal
+            .into_iter()
+            .find(|entry| entry.step == "release")
+            .and_then(|entry| entry.made);
         let released: Released = made
             .and_then(|made| serde_json::from_value(made).ok())
             .ok_or_else(|| StepError::Fail(Reason::new("journal", "the release left no instances", "Deploy again.")))?;
@@ -70,11 +85,18 @@ impl Step<Deploying> for Check {
     }
 
     async fn undo(&self, deploying: &Deploying, _made: Option<&Value>) -> Result<(), StepError> {
-        let Deploying { world, service, deployment, .. } = deploying;
+        let Deploying {
+            world,
+            service,
+            deployment,
+            ..
+        } = deploying;
         let mut wanted_labels = world.installation_labels();
         wanted_labels.insert(labels::RESOURCE.to_owned(), service.id.to_string());
         let instances = world.infrastructure.instances(&wanted_labels).await.map_err(refused)?;
-        let Some(service) = world.store.any_service(service.id).await? else { return Ok(()) };
+        let Some(service) = world.store.any_service(service.id).await? else {
+            return Ok(());
+        };
         let current = match service.current {
             Some(current) if current != deployment.id => world.store.any_deployment(current).await?,
             _ => None,
@@ -87,7 +109,11 @@ impl Step<Deploying> for Check {
             deploying: false,
             failure: Some(&failure),
         };
-        world.router.set(&service.host, &routes::wanted(&situation)).await.map_err(unrouted)?;
+        world
+            .router
+            .set(&service.host, &routes::wanted(&situation))
+            .await
+            .map_err(unrouted)?;
         Ok(())
     }
 }
@@ -98,12 +124,20 @@ async fn still_running(deploying: &Deploying) -> Result<(), StepError> {
     let mut wanted = world.installation_labels();
     wanted.insert(labels::JOB.to_owned(), claim.job.id.to_string());
     let instances = world.infrastructure.instances(&wanted).await.map_err(refused)?;
-    let Some(exit) = instances.into_iter().find_map(|instance| instance.exit) else { return Ok(()) };
+    let Some(exit) = instances.into_iter().find_map(|instance| instance.exit) else {
+        return Ok(());
+    };
     Err(with_last_words(deploying, ended(&exit)).await)
 }
 
 async fn ask(deploying: &Deploying) -> Result<(), StepError> {
-    let Deploying { world, service, deployment, progress, .. } = deploying;
+    let Deploying {
+        world,
+        service,
+        deployment,
+        progress,
+        ..
+    } = deploying;
     let (path, strict) = match &deployment.made.settings.health_check {
         HealthCheck::Http { path } => (path.as_str(), true),
         HealthCheck::Tcp => ("/", false),
@@ -114,14 +148,22 @@ async fn ask(deploying: &Deploying) -> Result<(), StepError> {
         let answer = world.prober.ask_public(&service.host, path, QUESTION).await;
         let late = began.elapsed() > GOOD_ENOUGH_AFTER && !strict;
         let problem = match answer {
-            Ok((Some(id), status)) if id == deployment.id && (status < 400 || (!strict && status < 500)) => return Ok(()),
+            Ok((Some(id), status)) if id == deployment.id && (status < 400 || (!strict && status < 500)) => {
+                return Ok(());
+            }
             Ok((Some(id), status)) if id == deployment.id && late => {
-                progress.warn(Phase::Check, &format!("the public address answers `{path}` with {status}"));
+                progress.warn(
+                    Phase::Check,
+                    &format!("the public address answers `{path}` with {status}"),
+                );
                 return Ok(());
             }
             Ok((None, 502)) if late => {
                 still_running(deploying).await?;
-                progress.warn(Phase::Check, "the app does not answer HTTP/1.1 requests; that its port is open was taken for enough");
+                progress.warn(
+                    Phase::Check,
+                    "the app does not answer HTTP/1.1 requests; that its port is open was taken for enough",
+                );
                 return Ok(());
             }
             Ok((Some(id), status)) if id == deployment.id => format!("it answers `{path}` with {status}"),

@@ -62,7 +62,11 @@ impl Deploying {
     async fn advance(&self, event: DeploymentEvent) -> Result<(), StepError> {
         let mut status = self.status.lock().await;
         if status.after(event).is_ok() {
-            *status = self.world.store.move_deployment(self.deployment.id, *status, event).await?;
+            *status = self
+                .world
+                .store
+                .move_deployment(self.deployment.id, *status, event)
+                .await?;
             self.world.notices.tell(Notice::Deployment(self.deployment.id));
         }
         Ok(())
@@ -73,13 +77,18 @@ impl Deploying {
         let seconds = deadline(&self.world, &self.deployment, phase);
         self.world.store.begin_phase(self.deployment.id, phase, seconds).await?;
         self.world.notices.tell(Notice::Deployment(self.deployment.id));
-        let end = tokio::time::timeout(Duration::from_secs(seconds.into()), work).await.unwrap_or_else(|_| {
-            Err(StepError::Fail(Reason::new(
-                "deadline",
-                format!("the phase `{}` took longer than {seconds} s and was ended", phase.name()),
-                "The log shows how far it came.",
-            )))
-        });
+        let end = tokio::time::timeout(Duration::from_secs(seconds.into()), work)
+            .await
+            .unwrap_or_else(|_| {
+                Err(StepError::Fail(Reason::new(
+                    "deadline",
+                    format!(
+                        "the phase `{}` took longer than {seconds} s and was ended",
+                        phase.name()
+                    ),
+                    "The log shows how far it came.",
+                )))
+            });
         if let Err(StepError::Again(reason)) = &end {
             // Whoever watches sees what is waited for, and not only that it takes long.
             self.progress.warn(phase, &reason.message);
@@ -92,9 +101,15 @@ impl Deploying {
 
 /// Runs a deployment from wherever it is.
 pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
-    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else { return Ok(Outcome::Done) };
-    let Some(deployment) = world.store.any_deployment(id).await? else { return Ok(Outcome::Done) };
-    let Some(service) = world.store.any_service(deployment.service).await? else { return Ok(Outcome::Done) };
+    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else {
+        return Ok(Outcome::Done);
+    };
+    let Some(deployment) = world.store.any_deployment(id).await? else {
+        return Ok(Outcome::Done);
+    };
+    let Some(service) = world.store.any_service(deployment.service).await? else {
+        return Ok(Outcome::Done);
+    };
     let is_over = deployment.status.is_final();
     if is_over && !(deployment.status != DeploymentStatus::Live && saga::is_given_up(&world.store, claim).await?) {
         // It was killed after it went live and before it could say that it is done.
@@ -110,7 +125,11 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
         world.notices.tell(Notice::Deployment(id));
         return Ok(Outcome::Finished);
     }
-    let event = if deployment.status == DeploymentStatus::Queued { DeploymentEvent::Begin } else { DeploymentEvent::Resume };
+    let event = if deployment.status == DeploymentStatus::Queued {
+        DeploymentEvent::Begin
+    } else {
+        DeploymentEvent::Resume
+    };
     let status = match is_over {
         true => deployment.status,
         false => world.store.move_deployment(id, deployment.status, event).await?,
@@ -119,7 +138,10 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
     let progress = Progress::start(Arc::clone(world), id);
     let _guard = progress.guard();
     if event == DeploymentEvent::Resume && !is_over {
-        progress.say(Phase::Provision, "the platform was restarted: the deployment goes on from where it was");
+        progress.say(
+            Phase::Provision,
+            "the platform was restarted: the deployment goes on from where it was",
+        );
     }
     let deploying = Deploying {
         world: Arc::clone(world),
@@ -183,7 +205,14 @@ fn phase_of(status: DeploymentStatus) -> Phase {
 }
 
 async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error> {
-    let Deploying { world, service, deployment, claim, progress, .. } = deploying;
+    let Deploying {
+        world,
+        service,
+        deployment,
+        claim,
+        progress,
+        ..
+    } = deploying;
     match end {
         End::Done => {
             progress.say(Phase::Check, &format!("live at {}", world.url_of(&service.host)));
@@ -205,7 +234,11 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
                 (false, false) => progress.error(phase, &format!("failed: {reason}")),
             }
             progress.flush().await;
-            let event = if was_cancelled { DeploymentEvent::Cancel } else { DeploymentEvent::Fail };
+            let event = if was_cancelled {
+                DeploymentEvent::Cancel
+            } else {
+                DeploymentEvent::Fail
+            };
             let mut write = world.store.write().await?;
             write.end_deployment(deployment.id, event, Some(&reason)).await?;
             write.finish_job(claim, (!was_cancelled).then_some(&reason)).await?;
@@ -218,11 +251,18 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             let phase = phase_of(*deploying.status.lock().await);
             if !deployment.status.is_final() {
                 progress.error(phase, &format!("failed: {reason}"));
-                progress.warn(phase, &format!("what it had made could not be taken back yet, and is tried again: {why}"));
+                progress.warn(
+                    phase,
+                    &format!("what it had made could not be taken back yet, and is tried again: {why}"),
+                );
             }
             progress.flush().await;
             let was_cancelled = reason.code == "cancelled";
-            let event = if was_cancelled { DeploymentEvent::Cancel } else { DeploymentEvent::Fail };
+            let event = if was_cancelled {
+                DeploymentEvent::Cancel
+            } else {
+                DeploymentEvent::Fail
+            };
             let mut write = world.store.write().await?;
             write.end_deployment(deployment.id, event, Some(&reason)).await?;
             if claim.job.attempt < PATIENCE {
@@ -232,7 +272,9 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             // The service's next deployment has waited long enough. Instances and routes that belong to no work go with
             // the reconciler; an image has a job of its own.
             let id = deployment.id.to_string();
-            write.enqueue(service.organization, "remove-image", &id, &format!("image/{id}")).await?;
+            write
+                .enqueue(service.organization, "remove-image", &id, &format!("image/{id}"))
+                .await?;
             write.finish_job(claim, Some(&why)).await?;
             write.commit().await?;
             world.notices.reconcile();
@@ -245,20 +287,42 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
 
 /// The transaction that makes the deployment live.
 async fn go_live(deploying: &Deploying) -> Result<(), StepError> {
-    let Deploying { world, service, deployment, claim, .. } = deploying;
+    let Deploying {
+        world,
+        service,
+        deployment,
+        claim,
+        ..
+    } = deploying;
     let mut write = world.store.write().await?;
     write.require_lease(claim).await?;
     match write.go_live(deployment.id).await {
         // Someone asked to cancel it in the last moment.
-        Err(store::Error::Stale { .. }) => return Err(StepError::Fail(Reason::new("cancelled", "it was cancelled", ""))),
+        Err(store::Error::Stale { .. }) => {
+            return Err(StepError::Fail(Reason::new("cancelled", "it was cancelled", "")));
+        }
         end => end?,
     }
     write.set_current(service.id, deployment.id, claim.job.id).await?;
     write.set_wanted(service.id, Wanted::Running).await?;
     let service_id = service.id.to_string();
     // Draining what served before is a job of its own, so that the next deployment need not wait for it.
-    write.enqueue(service.organization, "retire-instances", &service_id, &format!("retire/{service_id}")).await?;
-    write.enqueue(service.organization, "prune-images", &service_id, &format!("prune/{service_id}")).await?;
+    write
+        .enqueue(
+            service.organization,
+            "retire-instances",
+            &service_id,
+            &format!("retire/{service_id}"),
+        )
+        .await?;
+    write
+        .enqueue(
+            service.organization,
+            "prune-images",
+            &service_id,
+            &format!("prune/{service_id}"),
+        )
+        .await?;
     write.commit().await?;
     world.notices.tell(Notice::Deployment(deployment.id));
     Ok(())

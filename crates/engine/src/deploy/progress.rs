@@ -47,7 +47,8 @@ impl Counts {
 
 /// Whether a line only says how far something is: `Receiving objects: 40 % (2/5)`.
 fn is_percentage(text: &str) -> bool {
-    text.split_once('%').is_some_and(|(before, _)| before.trim_end().ends_with(|last: char| last.is_ascii_digit()))
+    text.split_once('%')
+        .is_some_and(|(before, _)| before.trim_end().ends_with(|last: char| last.is_ascii_digit()))
 }
 
 /// Takes lines and steps from everywhere, and writes them in order.
@@ -112,15 +113,22 @@ impl Progress {
             origin: clean_line(origin),
             message: clean_line(text),
         };
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).lines.push(line);
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines
+            .push(line);
         self.more.notify_one();
     }
 
     /// Writes what waits.
     pub(crate) async fn flush(&self) {
         let _writing = self.writing.lock().await;
-        let Waiting { mut lines, mut steps, order } =
-            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let Waiting {
+            mut lines,
+            mut steps,
+            order,
+        } = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let steps: Vec<BuildStep> = order.iter().filter_map(|id| steps.remove(id)).collect();
         if !steps.is_empty()
             && let Err(error) = self.world.store.put_steps(self.deployment, &steps).await

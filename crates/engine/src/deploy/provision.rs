@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use domain::{
+    Reason,
     deployment::Phase,
     labels::Ownership,
     ports::{
         infrastructure::NetworkSpec,
         router::{Route, RouteState, RouterError},
     },
-    Reason,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,10 @@ pub(crate) async fn ensure_network(world: &World, service: &store::services::Ser
         deployment: None,
     }
     .labels();
-    let spec = NetworkSpec { name: world.network_name(service.project), labels };
+    let spec = NetworkSpec {
+        name: world.network_name(service.project),
+        labels,
+    };
     world.infrastructure.ensure_network(&spec).await.map_err(refused)?;
     Ok(())
 }
@@ -44,9 +47,11 @@ pub(crate) fn unrouted(error: RouterError) -> StepError {
             format!("the proxy does not answer: {}", crate::error::bottom(&cause)),
             "It goes on serving what it knows. Start it, then deploy again.",
         )),
-        RouterError::Refused(message) => {
-            StepError::Fail(Reason::new("proxy-refused", format!("the proxy refused the route: {message}"), ""))
-        }
+        RouterError::Refused(message) => StepError::Fail(Reason::new(
+            "proxy-refused",
+            format!("the proxy refused the route: {message}"),
+            "",
+        )),
     }
 }
 
@@ -57,7 +62,12 @@ impl Step<Deploying> for Provision {
     }
 
     async fn run(&self, deploying: &Deploying) -> Result<Value, StepError> {
-        let Deploying { world, service, progress, .. } = deploying;
+        let Deploying {
+            world,
+            service,
+            progress,
+            ..
+        } = deploying;
         deploying
             .phase(Phase::Provision, async {
                 ensure_network(world, service).await?;
@@ -73,7 +83,10 @@ impl Step<Deploying> for Provision {
                     };
                     world.router.set(&service.host, &route).await.map_err(unrouted)?;
                 }
-                progress.say(Phase::Provision, &format!("the address is {}", world.url_of(&service.host)));
+                progress.say(
+                    Phase::Provision,
+                    &format!("the address is {}", world.url_of(&service.host)),
+                );
                 Ok(json!({}))
             })
             .await

@@ -1,6 +1,10 @@
 //! The new instances, beside the old ones.
 
-use std::{collections::BTreeMap, sync::Mutex, time::{Duration, Instant}};
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -51,14 +55,24 @@ impl Step<Deploying> for Release {
     }
 
     async fn run(&self, deploying: &Deploying) -> Result<Value, StepError> {
-        let Deploying { world, service, deployment, claim, progress, .. } = deploying;
+        let Deploying {
+            world,
+            service,
+            deployment,
+            claim,
+            progress,
+            ..
+        } = deploying;
         let image = image_of(deploying).await?;
         let released = deploying
             .phase(Phase::Release, async {
                 deploying.advance(DeploymentEvent::ReleaseStarted).await?;
                 let port = choose_port(world, deployment, &image).await?;
                 let replicas = deployment.made.settings.replicas.get();
-                progress.say(Phase::Release, &format!("starting {replicas} instance(s), PORT is {}", port.number));
+                progress.say(
+                    Phase::Release,
+                    &format!("starting {replicas} instance(s), PORT is {}", port.number),
+                );
                 let say = |text: &str| progress.say(Phase::Release, text);
                 let up = instances::bring_up(world, service, deployment, claim.job.id, &image, port, &say).await;
                 let (instances, port) = match up {
@@ -70,7 +84,8 @@ impl Step<Deploying> for Release {
             })
             .await?;
         progress.say(Phase::Release, "the new version is healthy");
-        serde_json::to_value(released).map_err(|error| StepError::Fail(domain::Reason::new("journal", error.to_string(), "")))
+        serde_json::to_value(released)
+            .map_err(|error| StepError::Fail(domain::Reason::new("journal", error.to_string(), "")))
     }
 
     async fn undo(&self, deploying: &Deploying, _made: Option<&Value>) -> Result<(), StepError> {
@@ -87,7 +102,9 @@ pub(crate) async fn remove_instances_of_job(world: &World, job: &str) -> Result<
     let began = Instant::now();
     loop {
         let found = world.infrastructure.instances(&wanted).await.map_err(refused)?;
-        try_join_all(found.iter().map(|instance| world.infrastructure.remove(&instance.name))).await.map_err(refused)?;
+        try_join_all(found.iter().map(|instance| world.infrastructure.remove(&instance.name)))
+            .await
+            .map_err(refused)?;
         awaited.retain(|name| !found.iter().any(|instance| instance.name == *name));
         // What comes even later is found by the reconciler.
         if awaited.is_empty() || began.elapsed() > LATE_START {
@@ -100,10 +117,19 @@ pub(crate) async fn remove_instances_of_job(world: &World, job: &str) -> Result<
 /// The image that the build step left.
 async fn image_of(deploying: &Deploying) -> Result<StoredImage, StepError> {
     let journal = deploying.world.store.journal(deploying.claim.job.id).await?;
-    let made = journal.into_iter().find(|entry| entry.step == "build").and_then(|entry| entry.made);
+    let made = journal
+        .into_iter()
+        .find(|entry| entry.step == "build")
+        .and_then(|entry| entry.made);
     made.and_then(|made| serde_json::from_value::<BuiltImage>(made).ok())
         .map(|built| built.image)
-        .ok_or_else(|| StepError::Fail(domain::Reason::new("journal", "the build left no image", "Deploy again.")))
+        .ok_or_else(|| {
+            StepError::Fail(domain::Reason::new(
+                "journal",
+                "the build left no image",
+                "Deploy again.",
+            ))
+        })
 }
 
 /// The user's setting, the user's variable, what the planner saw, what the image exposes, or the default.
@@ -116,12 +142,19 @@ async fn choose_port(world: &World, deployment: &Deployment, image: &StoredImage
     if let Some(number) = variable.and_then(|(_, (_, value))| value.trim().parse().ok()) {
         return Ok(Port { number, chosen: true });
     }
-    let planned = world.store.any_deployment(deployment.id).await?.and_then(|fresh| fresh.port);
+    let planned = world
+        .store
+        .any_deployment(deployment.id)
+        .await?
+        .and_then(|fresh| fresh.port);
     if let Some(number) = planned {
         return Ok(Port { number, chosen: false });
     }
     let exposed = world.images.exposed_port(image).await.unwrap_or_default();
-    Ok(Port { number: exposed.unwrap_or(DEFAULT_PORT), chosen: false })
+    Ok(Port {
+        number: exposed.unwrap_or(DEFAULT_PORT),
+        chosen: false,
+    })
 }
 
 /// Shows what instances that do not work said last, and adds the line that says why they ended, if they did.
@@ -136,16 +169,29 @@ pub(super) async fn with_last_words(deploying: &Deploying, mut reason: Reason) -
 /// Puts the last lines of instances that do not work into the deployment's own log, where the failure is looked at.
 async fn show_output(deploying: &Deploying) -> Vec<String> {
     let mut said = Vec::new();
-    let Deploying { world, service, claim, deployment, progress, .. } = deploying;
+    let Deploying {
+        world,
+        service,
+        claim,
+        deployment,
+        progress,
+        ..
+    } = deploying;
     for replica in 1..=deployment.made.settings.replicas.get() {
         let name = instances::name(service, claim.job.id, replica);
         let tail = Tail::default();
-        let follow = world.infrastructure.follow_output(&name, OutputCursor::default(), &tail);
+        let follow = world
+            .infrastructure
+            .follow_output(&name, OutputCursor::default(), &tail);
         // One that still runs is followed for a moment only.
         let _ = tokio::time::timeout(Duration::from_millis(800), follow).await;
         let lines = tail.0.into_inner().unwrap_or_default();
         for line in lines {
-            let level = if line.level == LogLevel::Error { LogLevel::Warn } else { line.level };
+            let level = if line.level == LogLevel::Error {
+                LogLevel::Warn
+            } else {
+                line.level
+            };
             progress.push(Phase::Release, level, &name, &line.text);
             said.push(line.text);
         }

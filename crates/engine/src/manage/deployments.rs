@@ -50,13 +50,20 @@ impl Engine {
     ///
     /// # Errors
     /// When the service is missing, or what is asked does not fit its source.
-    pub async fn deploy(&self, organization: OrganizationId, id: ServiceId, request: &DeploymentRequest) -> Result<DeploymentDetail, Error> {
+    pub async fn deploy(
+        &self,
+        organization: OrganizationId,
+        id: ServiceId,
+        request: &DeploymentRequest,
+    ) -> Result<DeploymentDetail, Error> {
         let service = self.world.store.service(organization, id).await?;
         let mut new = self.next(&service, Trigger::Manual).await?;
         new.no_cache = request.no_cache;
         if let Some(earlier) = request.image_of {
             let earlier = self.earlier(organization, &service, earlier).await?;
-            new.revision = Revision::Existing { image: self.image_of(&earlier).await? };
+            new.revision = Revision::Existing {
+                image: self.image_of(&earlier).await?,
+            };
             new.trigger = Trigger::Redeploy;
             new.commit = earlier.commit;
             new.plan = earlier.plan;
@@ -103,7 +110,10 @@ impl Engine {
     pub async fn service_for_upload(&self, organization: OrganizationId, id: ServiceId) -> Result<Service, Error> {
         let service = self.world.store.service(organization, id).await?;
         if !matches!(service.source, Source::Upload { .. }) {
-            return Err(Error::conflict("not-an-upload", "the service does not come from uploads: change its source first"));
+            return Err(Error::conflict(
+                "not-an-upload",
+                "the service does not come from uploads: change its source first",
+            ));
         }
         Ok(service)
     }
@@ -118,18 +128,28 @@ impl Engine {
     ///
     /// # Errors
     /// When it is missing, never worked, or its image is gone.
-    pub async fn roll_back(&self, organization: OrganizationId, service: ServiceId, to: DeploymentId) -> Result<DeploymentDetail, Error> {
+    pub async fn roll_back(
+        &self,
+        organization: OrganizationId,
+        service: ServiceId,
+        to: DeploymentId,
+    ) -> Result<DeploymentDetail, Error> {
         let service = self.world.store.service(organization, service).await?;
         let earlier = self.earlier(organization, &service, to).await?;
         if earlier.went_live_at_ms.is_none() {
-            return Err(Error::conflict("never-live", "that deployment was never live: there is nothing to go back to"));
+            return Err(Error::conflict(
+                "never-live",
+                "that deployment was never live: there is nothing to go back to",
+            ));
         }
         let new = NewDeployment {
             id: DeploymentId::mint(),
             organization,
             service: service.id,
             trigger: Trigger::Rollback,
-            revision: Revision::Existing { image: self.image_of(&earlier).await? },
+            revision: Revision::Existing {
+                image: self.image_of(&earlier).await?,
+            },
             no_cache: false,
             made: earlier.made.clone(),
             environment: self.world.store.deployment_environment(earlier.id).await?,
@@ -151,14 +171,21 @@ impl Engine {
         }
         let service = self.world.store.service(organization, earlier.service).await?;
         if let Revision::Upload { upload } = earlier.revision
-            && !tokio::fs::try_exists(self.world.upload_file(upload)).await.unwrap_or(false)
+            && !tokio::fs::try_exists(self.world.upload_file(upload))
+                .await
+                .unwrap_or(false)
         {
-            return Err(Error::conflict("upload-gone", "its uploaded archive is not there any more: upload it again"));
+            return Err(Error::conflict(
+                "upload-gone",
+                "its uploaded archive is not there any more: upload it again",
+            ));
         }
         let mut new = self.next(&service, earlier.trigger).await?;
         new.made.source = earlier.made.source.clone();
         new.revision = match (&earlier.revision, &earlier.commit) {
-            (Revision::Git { .. }, Some(facts)) => Revision::Git { commit: Some(facts.commit.clone()) },
+            (Revision::Git { .. }, Some(facts)) => Revision::Git {
+                commit: Some(facts.commit.clone()),
+            },
             (revision, _) => revision.clone(),
         };
         self.enqueue(&service, new, None, false).await
@@ -194,10 +221,14 @@ impl Engine {
         let store = &self.world.store;
         let deployment = store.deployment(organization, id).await?;
         let service = store.service(organization, deployment.service).await?;
-        let environment = store.deployment_environment(id).await?.into_iter().map(|(key, (kind, value))| {
-            let shown = (kind == VariableKind::Static).then_some(value);
-            (key, kind, shown)
-        });
+        let environment = store
+            .deployment_environment(id)
+            .await?
+            .into_iter()
+            .map(|(key, (kind, value))| {
+                let shown = (kind == VariableKind::Static).then_some(value);
+                (key, kind, shown)
+            });
         Ok(DeploymentDetail {
             current: service.current == Some(id),
             url: self.world.url_of(&service.host),
@@ -220,14 +251,19 @@ impl Engine {
         limit: i64,
     ) -> Result<(Vec<Deployment>, Option<DeploymentId>), Error> {
         let service = self.world.store.service(organization, service).await?;
-        Ok((self.world.store.deployments(service.id, before, limit).await?, service.current))
+        Ok((
+            self.world.store.deployments(service.id, before, limit).await?,
+            service.current,
+        ))
     }
 
     /// A deployment with the settings and variables of now; the caller says which version.
     async fn next(&self, service: &Service, trigger: Trigger) -> Result<NewDeployment, Error> {
         let variables = self.world.store.variables(service.organization, service.id).await?;
-        let environment: Environment =
-            variables.into_iter().map(|v| (v.key, (v.kind, v.value.expose().to_owned()))).collect();
+        let environment: Environment = variables
+            .into_iter()
+            .map(|v| (v.key, (v.kind, v.value.expose().to_owned())))
+            .collect();
         Ok(NewDeployment {
             id: DeploymentId::mint(),
             organization: service.organization,
@@ -235,7 +271,10 @@ impl Engine {
             trigger,
             revision: Revision::Image,
             no_cache: false,
-            made: Made { source: service.source.clone(), settings: service.settings.clone() },
+            made: Made {
+                source: service.source.clone(),
+                settings: service.settings.clone(),
+            },
             environment,
             commit: None,
             plan: None,
@@ -244,19 +283,40 @@ impl Engine {
     }
 
     /// An earlier deployment of this very service.
-    async fn earlier(&self, organization: OrganizationId, service: &Service, id: DeploymentId) -> Result<Deployment, Error> {
+    async fn earlier(
+        &self,
+        organization: OrganizationId,
+        service: &Service,
+        id: DeploymentId,
+    ) -> Result<Deployment, Error> {
         let earlier = self.world.store.deployment(organization, id).await?;
         if earlier.service != service.id {
-            return Err(Error::Store(store::Error::Missing { what: "deployment", key: id.to_string() }));
+            return Err(Error::Store(store::Error::Missing {
+                what: "deployment",
+                key: id.to_string(),
+            }));
         }
         Ok(earlier)
     }
 
     /// The image of an earlier deployment, looked at before anything else is done.
     async fn image_of(&self, earlier: &Deployment) -> Result<domain::ports::image::StoredImage, Error> {
-        let gone = || Error::conflict("image-gone", "the image of that deployment is not there any more: deploy its commit again");
-        let image = earlier.image.clone().filter(|_| !earlier.image_removed).ok_or_else(gone)?;
-        if self.world.images.exists(&image).await? { Ok(image) } else { Err(gone()) }
+        let gone = || {
+            Error::conflict(
+                "image-gone",
+                "the image of that deployment is not there any more: deploy its commit again",
+            )
+        };
+        let image = earlier
+            .image
+            .clone()
+            .filter(|_| !earlier.image_removed)
+            .ok_or_else(gone)?;
+        if self.world.images.exists(&image).await? {
+            Ok(image)
+        } else {
+            Err(gone())
+        }
     }
 
     async fn enqueue(
@@ -279,8 +339,14 @@ impl Engine {
         for queued in write.queued_deployments(service.id, new.id).await? {
             let taken = write.cancel_waiting("deploy", &queued.to_string()).await?;
             if taken {
-                let reason = Reason::new("superseded", format!("a newer deployment ({}) took its place", new.id), "");
-                write.end_deployment(queued, DeploymentEvent::Supersede, Some(&reason)).await?;
+                let reason = Reason::new(
+                    "superseded",
+                    format!("a newer deployment ({}) took its place", new.id),
+                    "",
+                );
+                write
+                    .end_deployment(queued, DeploymentEvent::Supersede, Some(&reason))
+                    .await?;
                 moved.push(queued);
             }
         }
@@ -291,7 +357,9 @@ impl Engine {
             }
         }
         let serial_key = service.id.to_string();
-        write.enqueue(service.organization, "deploy", &new.id.to_string(), &serial_key).await?;
+        write
+            .enqueue(service.organization, "deploy", &new.id.to_string(), &serial_key)
+            .await?;
         write.commit().await?;
         self.world.notices.job();
         self.world.notices.cancel();

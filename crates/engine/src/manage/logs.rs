@@ -58,7 +58,13 @@ impl Engine {
     /// Reads a log live, after a place.
     #[must_use]
     pub fn follow(&self, log: Log, after: i64, filter: Filter) -> LogCursor {
-        LogCursor { engine: self.clone(), log, after, filter, notices: self.world.notices.listen() }
+        LogCursor {
+            engine: self.clone(),
+            log,
+            after,
+            filter,
+            notices: self.world.notices.listen(),
+        }
     }
 }
 
@@ -72,7 +78,10 @@ impl LogCursor {
             let ended = match self.log {
                 Log::Build(id) => {
                     let deployment = self.engine.world.store.any_deployment(id).await?;
-                    let gone = || store::Error::Missing { what: "deployment", key: id.to_string() };
+                    let gone = || store::Error::Missing {
+                        what: "deployment",
+                        key: id.to_string(),
+                    };
                     let deployment = deployment.ok_or_else(gone)?;
                     let over = deployment.status.is_final()
                         && (deployment.finished_at_ms.is_some() || deployment.status != DeploymentStatus::Live);
@@ -81,7 +90,12 @@ impl LogCursor {
                 Log::Run(_) => None,
             };
             // Read after the status: a deployment that is over writes no more.
-            let lines = self.engine.world.store.lines(self.log, self.after, &self.filter, 500).await?;
+            let lines = self
+                .engine
+                .world
+                .store
+                .lines(self.log, self.after, &self.filter, 500)
+                .await?;
             if let Some(last) = lines.last() {
                 self.after = last.sequence;
                 return Ok(Ok(lines));

@@ -26,7 +26,13 @@ impl Engine {
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn projects(&self, organization: OrganizationId, after: &str, name: &str, limit: i64) -> Result<Vec<Project>, Error> {
+    pub async fn projects(
+        &self,
+        organization: OrganizationId,
+        after: &str,
+        name: &str,
+        limit: i64,
+    ) -> Result<Vec<Project>, Error> {
         Ok(self.world.store.projects(organization, after, name, limit).await?)
     }
 
@@ -34,9 +40,18 @@ impl Engine {
     ///
     /// # Errors
     /// When it is missing, was changed meanwhile, or the name is taken.
-    pub async fn rename_project(&self, organization: OrganizationId, id: ProjectId, name: &Slug, version: Option<i64>) -> Result<Project, Error> {
+    pub async fn rename_project(
+        &self,
+        organization: OrganizationId,
+        id: ProjectId,
+        name: &Slug,
+        version: Option<i64>,
+    ) -> Result<Project, Error> {
         let project = self.project(organization, id).await?;
-        self.world.store.rename_project(id, name, version.unwrap_or(project.version)).await?;
+        self.world
+            .store
+            .rename_project(id, name, version.unwrap_or(project.version))
+            .await?;
         self.project(organization, id).await
     }
 
@@ -53,15 +68,25 @@ impl Engine {
         for service in &services {
             let service_id = service.id.to_string();
             write.set_wanted(service.id, Wanted::Removed).await?;
-            for running in write.running_deployments(service.id, domain::DeploymentId::mint()).await? {
+            for running in write
+                .running_deployments(service.id, domain::DeploymentId::mint())
+                .await?
+            {
                 write.request_cancel(running).await?;
             }
-            for queued in write.queued_deployments(service.id, domain::DeploymentId::mint()).await? {
+            for queued in write
+                .queued_deployments(service.id, domain::DeploymentId::mint())
+                .await?
+            {
                 write.request_cancel(queued).await?;
             }
-            write.enqueue(organization, "remove-service", &service_id, &service_id).await?;
+            write
+                .enqueue(organization, "remove-service", &service_id, &service_id)
+                .await?;
         }
-        let job = write.enqueue(organization, "remove-project", &id.to_string(), &id.to_string()).await?;
+        let job = write
+            .enqueue(organization, "remove-project", &id.to_string(), &id.to_string())
+            .await?;
         write.commit().await?;
         self.world.notices.cancel();
         self.world.notices.job();

@@ -44,7 +44,10 @@ pub struct ServiceChange {
 
 fn check(settings: &ServiceSettings) -> Result<(), Error> {
     settings.check().map_err(|broken| {
-        let field = |(name, message): (&str, String)| FieldError { field: format!("settings.{name}"), message };
+        let field = |(name, message): (&str, String)| FieldError {
+            field: format!("settings.{name}"),
+            message,
+        };
         Error::Invalid(broken.into_iter().map(field).collect())
     })
 }
@@ -83,7 +86,11 @@ impl Engine {
         check(settings)?;
         self.world.check_source(source)?;
         let host = self.world.new_host(name);
-        let service = self.world.store.create_service(organization, project, name, &host, source, settings).await?;
+        let service = self
+            .world
+            .store
+            .create_service(organization, project, name, &host, source, settings)
+            .await?;
         self.world.notices.reconcile();
         self.view(service).await
     }
@@ -111,17 +118,34 @@ impl Engine {
     ) -> Result<Vec<ServiceView>, Error> {
         self.project(organization, project).await?;
         let mut views = Vec::new();
-        for service in self.world.store.services(organization, project, after, name, limit).await? {
+        for service in self
+            .world
+            .store
+            .services(organization, project, after, name, limit)
+            .await?
+        {
             views.push(self.view(service).await?);
         }
         Ok(views)
     }
 
     async fn view(&self, service: Service) -> Result<ServiceView, Error> {
-        let latest = self.world.store.deployments(service.id, i64::MAX, 1).await?.into_iter().next();
+        let latest = self
+            .world
+            .store
+            .deployments(service.id, i64::MAX, 1)
+            .await?
+            .into_iter()
+            .next();
         let (status, reason) = status_of(&service, latest.as_ref());
         let url = self.world.url_of(&service.host);
-        Ok(ServiceView { service, status, reason, url, latest })
+        Ok(ServiceView {
+            service,
+            status,
+            reason,
+            url,
+            latest,
+        })
     }
 
     /// Changes a service; what runs stays as it is until the next deployment.
@@ -204,7 +228,10 @@ impl Engine {
     async fn enqueue_lifecycle(&self, organization: OrganizationId, id: ServiceId, job: &str) -> Result<Job, Error> {
         let service = self.world.store.service(organization, id).await?;
         if service.current.is_none() {
-            return Err(Error::conflict("never-deployed", "the service has no version that ran: deploy it first"));
+            return Err(Error::conflict(
+                "never-deployed",
+                "the service has no version that ran: deploy it first",
+            ));
         }
         if service.wanted == Wanted::Removed {
             return Err(Error::conflict("being-removed", "the service is being removed"));
@@ -233,7 +260,9 @@ impl Engine {
         for deployment in write.queued_deployments(id, none).await? {
             write.request_cancel(deployment).await?;
         }
-        let job = write.enqueue(organization, "remove-service", &subject, &subject).await?;
+        let job = write
+            .enqueue(organization, "remove-service", &subject, &subject)
+            .await?;
         write.commit().await?;
         self.world.notices.cancel();
         self.world.notices.job();

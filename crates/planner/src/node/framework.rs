@@ -180,7 +180,10 @@ pub(crate) fn detect(tree: &Tree, package: &Package, has_workspaces: bool) -> Re
         };
         return Ok(Kind::new("NestJS", "nest build", start));
     }
-    if ["@tanstack/react-start", "@tanstack/solid-start"].iter().any(|name| package.uses(name)) {
+    if ["@tanstack/react-start", "@tanstack/solid-start"]
+        .iter()
+        .any(|name| package.uses(name))
+    {
         return tanstack_start(tree, package);
     }
     if package.uses("expo") {
@@ -194,14 +197,17 @@ pub(crate) fn detect(tree: &Tree, package: &Package, has_workspaces: bool) -> Re
 }
 
 fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Refusal> {
-    let has_pages = ["app", "pages", "src/app", "src/pages"].iter().any(|folder| tree.has_folder(folder));
+    let has_pages = ["app", "pages", "src/app", "src/pages"]
+        .iter()
+        .any(|folder| tree.has_folder(folder));
     if !has_pages && package.script("build").is_none() {
         return Err(Refusal::Framework {
             framework: "Next.js",
             why: "it is a dependency, but there is no folder app or pages, and no build script".to_owned(),
-            advice: "If the application is in a folder of its own, set the root directory to it, or set the build and the \
+            advice:
+                "If the application is in a folder of its own, set the root directory to it, or set the build and the \
                      start command."
-                .to_owned(),
+                    .to_owned(),
         });
     }
     let configuration = configuration(tree, "next.config");
@@ -381,7 +387,11 @@ fn tanstack_start(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
     let text = configuration(tree, "vite.config");
     if package.uses("vinxi") || text.contains("nitro") {
         let shape = process("node .output/server/index.mjs", "Nitro", Kept::Everything)?;
-        let build = if package.uses("vinxi") { "vinxi build" } else { "vite build" };
+        let build = if package.uses("vinxi") {
+            "vinxi build"
+        } else {
+            "vite build"
+        };
         return Ok(Kind::new(NAME, build, shape));
     }
     let shape = process(

@@ -123,8 +123,15 @@ impl Manager {
                 (Kind::Pnpm, None, "pnpm-workspace.yaml".to_owned())
             }
             (None, None) if tree.has_file(".yarnrc.yml") => (Kind::YarnBerry, None, ".yarnrc.yml".to_owned()),
-            (None, None) => match [Kind::Pnpm, Kind::Bun].into_iter().find(|kind| only_engine(package, *kind)) {
-                Some(kind) => (kind, engine(package, kind), format!("engines.{} in package.json", kind.name())),
+            (None, None) => match [Kind::Pnpm, Kind::Bun]
+                .into_iter()
+                .find(|kind| only_engine(package, *kind))
+            {
+                Some(kind) => (
+                    kind,
+                    engine(package, kind),
+                    format!("engines.{} in package.json", kind.name()),
+                ),
                 None if starts_with_bun(package) => (Kind::Bun, None, "scripts.start in package.json".to_owned()),
                 None => (Kind::Npm, None, "there is no lock file".to_owned()),
             },
@@ -303,14 +310,19 @@ fn only_engine(package: &Package, kind: Kind) -> bool {
 fn engine(package: &Package, kind: Kind) -> Option<&str> {
     let text = package.text(&["engines", kind.name()])?;
     if let Some(base) = text.strip_prefix('^') {
-        return base.split('.').next().filter(|major| is_version(major) && *major != "0");
+        return base
+            .split('.')
+            .next()
+            .filter(|major| is_version(major) && *major != "0");
     }
     let plain = text.trim_start_matches(['=', 'v']);
     (is_version(plain) && !plain.contains('-')).then_some(plain)
 }
 
 fn starts_with_bun(package: &Package) -> bool {
-    package.script("start").is_some_and(|start| words(start).next().is_some_and(|word| matches!(word, "bun" | "bunx")))
+    package
+        .script("start")
+        .is_some_and(|start| words(start).next().is_some_and(|word| matches!(word, "bun" | "bunx")))
 }
 
 fn yarn_kind(tree: &Tree) -> Kind {
@@ -351,7 +363,11 @@ fn default_version(tree: &Tree, kind: Kind) -> &'static str {
         Kind::YarnBerry => {
             let lock = tree.head("yarn.lock");
             let mut lines = lock.lines().skip_while(|line| *line != "__metadata:").skip(1);
-            match lines.next().and_then(|line| line.trim().strip_prefix("version:")).map(str::trim) {
+            match lines
+                .next()
+                .and_then(|line| line.trim().strip_prefix("version:"))
+                .map(str::trim)
+            {
                 Some("4" | "5") => "2",
                 Some("6" | "7") => "3",
                 _ => "4",

@@ -133,7 +133,11 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     }
     let from_git = native::from_git(&package);
     if let Some(name) = from_git {
-        survey.fact("git", "while installing", &format!("{name} in package.json comes from a repository"));
+        survey.fact(
+            "git",
+            "while installing",
+            &format!("{name} in package.json comes from a repository"),
+        );
     }
     let dependencies = install::dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
     let install = install::choose(survey, &package, &manager, dependencies, has_workspaces)?;

@@ -54,7 +54,9 @@ pub(crate) fn from_git(package: &Package) -> Option<&str> {
             let is_short = version.split('#').next().is_some_and(|path| {
                 path.split('/').count() == 2 && !path.contains(':') && !path.starts_with(['.', '~', '@', '/'])
             });
-            is_short || HOSTS.iter().any(|host| version.starts_with(host)) || version.split('#').next().is_some_and(|url| url.ends_with(".git"))
+            is_short
+                || HOSTS.iter().any(|host| version.starts_with(host))
+                || version.split('#').next().is_some_and(|url| url.ends_with(".git"))
         })
     })
 }

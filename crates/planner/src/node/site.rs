@@ -114,7 +114,10 @@ pub(super) fn detect(tree: &Tree, package: &Package) -> Result<Option<Kind>, Ref
         let no_program = || package.script("start").is_some() || start::entry(tree, package, false, false).is_none();
         if package.uses(dependency) && builds_with(program) && !is_server && no_program() {
             // These build sites of many pages as well, which bring a page for what is missing.
-            let missing = if tree.first_file(&["404.html", "src/404.html", "public/404.html"]).is_some() {
+            let missing = if tree
+                .first_file(&["404.html", "src/404.html", "public/404.html"])
+                .is_some()
+            {
                 Missing::NotFound
             } else {
                 SPA

@@ -158,7 +158,8 @@ impl Writer<'_> {
 
     fn tools(&mut self, wanted: impl Fn(Tool) -> bool) {
         for tool in self.recipe.tools.iter().filter(|tool| wanted(**tool)) {
-            self.file.run(&self.caches.mount("npm", "/root/.npm", false), &tool.obtain());
+            self.file
+                .run(&self.caches.mount("npm", "/root/.npm", false), &tool.obtain());
         }
     }
 

@@ -146,10 +146,15 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         .for_each(|name| names.add(name));
 
     let has_git = |value: &Value| value.get("git").is_some();
-    for sources in [["tool", "uv", "sources"].as_slice(), &["tool", "poetry", "dependencies"]] {
-        names.from_git |= table(project, sources).is_some_and(|sources| sources.iter().any(|(_, value)| has_git(value)));
+    for sources in [
+        ["tool", "uv", "sources"].as_slice(),
+        &["tool", "poetry", "dependencies"],
+    ] {
+        names.from_git |=
+            table(project, sources).is_some_and(|sources| sources.iter().any(|(_, value)| has_git(value)));
     }
-    names.from_git |= table(pipfile, &["packages"]).is_some_and(|packages| packages.iter().any(|(_, value)| has_git(value)));
+    names.from_git |=
+        table(pipfile, &["packages"]).is_some_and(|packages| packages.iter().any(|(_, value)| has_git(value)));
     let has_backend = project.contains_key("build-system");
     let installer = if let Some(file) = requirements_file(tree) {
         let mut found = Found {
@@ -213,7 +218,10 @@ fn has_modules(tree: &Tree, project: &Table) -> bool {
         .and_then(|poetry| poetry.get("name"))
         .or_else(|| project.get("project")?.get("name"))
         .and_then(Value::as_str);
-    let Some(name) = name.map(|name| name.to_lowercase().replace(['-', '.'], "_")).filter(|name| is_plain_path(name)) else {
+    let Some(name) = name
+        .map(|name| name.to_lowercase().replace(['-', '.'], "_"))
+        .filter(|name| is_plain_path(name))
+    else {
         return false;
     };
     ["", "src/"]

@@ -156,7 +156,11 @@ pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&st
     }
     if let Some(program) = program {
         survey.fact("start command", program, "the scripts in pyproject.toml");
-        return Ok(serving(Command::parse(program, "the scripts in pyproject.toml")?, Vec::new(), None));
+        return Ok(serving(
+            Command::parse(program, "the scripts in pyproject.toml")?,
+            Vec::new(),
+            None,
+        ));
     }
     let found: Vec<String> = tree
         .entries("")

@@ -5,7 +5,11 @@
 pub(super) fn most_wheels(lock: &str, allowed: &[u64]) -> Option<u64> {
     let packages: Vec<Vec<u64>> = lock.split("[[package]]").skip(1).filter_map(minors).collect();
     let count = |minor: u64| packages.iter().filter(|minors| minors.contains(&minor)).count();
-    allowed.iter().copied().max_by_key(|minor| (count(*minor), *minor)).filter(|_| !packages.is_empty())
+    allowed
+        .iter()
+        .copied()
+        .max_by_key(|minor| (count(*minor), *minor))
+        .filter(|_| !packages.is_empty())
 }
 
 /// The minors of one package's wheels; `None` if any Python will do, or nobody needs it when it runs.

@@ -66,7 +66,8 @@ pub(crate) fn is_there(tree: &Tree) -> Result<bool, Refusal> {
 
 /// Whether a directory without any list of dependencies holds a program all the same.
 pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
-    tree.first_file(&["main.py", "app.py", "server.py", "run.py", "wsgi.py", "bot.py"]).is_some()
+    tree.first_file(&["main.py", "app.py", "server.py", "run.py", "wsgi.py", "bot.py"])
+        .is_some()
 }
 
 fn table(tree: &Tree, path: &str) -> Result<Table, Refusal> {
@@ -157,13 +158,18 @@ fn program(project: &Table, installer: &Installer) -> Option<String> {
     };
     let of_standard = project.get("project").and_then(|metadata| metadata.get("scripts"));
     let of_poetry = || project.get("tool")?.get("poetry")?.get("scripts");
-    let scripts = of_standard.or_else(of_poetry).and_then(Value::as_table).filter(|_| is_package)?;
+    let scripts = of_standard
+        .or_else(of_poetry)
+        .and_then(Value::as_table)
+        .filter(|_| is_package)?;
     let own = text_at(project, &["project", "name"]).or_else(|| text_at(project, &["tool", "poetry", "name"]));
     let name = match scripts.len() {
         1 => scripts.keys().next()?.as_str(),
         _ => scripts.keys().map(String::as_str).find(|name| Some(*name) == own)?,
     };
-    let is_plain = name.chars().all(|character| character.is_ascii_alphanumeric() || "._-".contains(character));
+    let is_plain = name
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric() || "._-".contains(character));
     (is_plain && !name.starts_with('-')).then(|| name.to_owned())
 }
 

@@ -37,7 +37,11 @@ pub(crate) fn choose(
             };
             let allowed: Vec<u64> = bases::PYTHON_MINORS.iter().copied().filter(is_allowed).collect();
             if let Some((minor, reason)) = of_lock(survey, lock, &allowed, minor) {
-                survey.fact("python version", &format!("3.{minor}"), &format!("{because} asks for {wish}, {reason}"));
+                survey.fact(
+                    "python version",
+                    &format!("3.{minor}"),
+                    &format!("{because} asks for {wish}, {reason}"),
+                );
                 return Ok(minor);
             }
             minor
@@ -70,7 +74,12 @@ pub(crate) fn choose(
 fn of_lock(survey: &Survey<'_>, lock: Option<&str>, allowed: &[u64], newest: u64) -> Option<(u64, String)> {
     let file = lock.filter(|_| allowed.len() > 1)?;
     let minor = lock::most_wheels(&survey.tree.text(file).ok()??, allowed)?;
-    (minor != newest).then(|| (minor, format!("{file} holds packages that are ready-made for 3.{minor}, not for 3.{newest}")))
+    (minor != newest).then(|| {
+        (
+            minor,
+            format!("{file} holds packages that are ready-made for 3.{minor}, not for 3.{newest}"),
+        )
+    })
 }
 
 fn wish(survey: &Survey<'_>, project: &Table, pipfile: &Table) -> Result<Option<(String, String)>, Refusal> {

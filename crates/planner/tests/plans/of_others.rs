@@ -24,28 +24,46 @@ fn svelte_kit_as_its_template_makes_it_becomes_a_node_server() {
 #[test]
 fn bun_is_put_beside_another_package_manager_when_a_command_calls_it() {
     let with_pnpm = plan(&[
-        ("package.json", r#"{"scripts":{"start":"bun index.ts"},"dependencies":{"chalk":"5"}}"#),
+        (
+            "package.json",
+            r#"{"scripts":{"start":"bun index.ts"},"dependencies":{"chalk":"5"}}"#,
+        ),
         ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n"),
         ("index.ts", ""),
     ]);
     assert_eq!(fact(&with_pnpm, "package manager").0, "pnpm 10");
     assert!(with_pnpm.dockerfile.contains("bun@1"), "{}", with_pnpm.dockerfile);
-    let alone = plan(&[("package.json", r#"{"scripts":{"start":"bun app.js"}}"#), ("app.js", "")]);
+    let alone = plan(&[
+        ("package.json", r#"{"scripts":{"start":"bun app.js"}}"#),
+        ("app.js", ""),
+    ]);
     assert_eq!(fact(&alone, "package manager").0, "bun 1");
     assert!(alone.dockerfile.contains("bun@1"), "{}", alone.dockerfile);
     let brought_along = plan(&[
-        ("package.json", r#"{"scripts":{"start":"bun app.js"},"dependencies":{"bun":"1"}}"#),
+        (
+            "package.json",
+            r#"{"scripts":{"start":"bun app.js"},"dependencies":{"bun":"1"}}"#,
+        ),
         LOCK,
         ("app.js", ""),
     ]);
-    assert!(!brought_along.dockerfile.contains("bun@1"), "{}", brought_along.dockerfile);
+    assert!(
+        !brought_along.dockerfile.contains("bun@1"),
+        "{}",
+        brought_along.dockerfile
+    );
 }
 
 #[test]
 fn engines_name_the_package_manager_and_its_version() {
     let version = |engines: &str, lock: &str| {
-        let package = format!(r#"{{"engines":{engines},"scripts":{{"start":"node x.js"}},"dependencies":{{"a":"1"}}}}"#);
-        let plan = plan(&[("package.json", &package), (lock, "lockfileVersion: '9.0'\n"), ("x.js", "")]);
+        let package =
+            format!(r#"{{"engines":{engines},"scripts":{{"start":"node x.js"}},"dependencies":{{"a":"1"}}}}"#);
+        let plan = plan(&[
+            ("package.json", &package),
+            (lock, "lockfileVersion: '9.0'\n"),
+            ("x.js", ""),
+        ]);
         fact(&plan, "package manager").0.to_owned()
     };
     assert_eq!(version(r#"{"pnpm":"11.5.x"}"#, "pnpm-lock.yaml"), "pnpm 11.5.x");
@@ -69,21 +87,42 @@ fn an_old_yarn_in_the_repository_gets_the_commands_that_it_knows() {
             ("x.js", ""),
         ])
     };
-    let own = yarn("__metadata:\n  version: 8\n", "yarnPath: .yarn/releases/yarn-2.4.3.cjs\n");
-    assert!(own.dockerfile.contains("yarn install --immutable"), "{}", own.dockerfile);
-    assert_eq!(fact(&yarn("__metadata:\n  version: 6\n", ""), "package manager").0, "yarn 3");
-    assert_eq!(fact(&yarn("__metadata:\n  version: 8\n", ""), "package manager").0, "yarn 4");
+    let own = yarn(
+        "__metadata:\n  version: 8\n",
+        "yarnPath: .yarn/releases/yarn-2.4.3.cjs\n",
+    );
+    assert!(
+        own.dockerfile.contains("yarn install --immutable"),
+        "{}",
+        own.dockerfile
+    );
+    assert_eq!(
+        fact(&yarn("__metadata:\n  version: 6\n", ""), "package manager").0,
+        "yarn 3"
+    );
+    assert_eq!(
+        fact(&yarn("__metadata:\n  version: 8\n", ""), "package manager").0,
+        "yarn 4"
+    );
 }
 
 #[test]
 fn tanstack_start_is_served_by_nitro_or_by_a_server_that_is_added() {
     let package = r#"{"scripts":{"dev":"vite dev","build":"vite build"},
         "dependencies":{"@tanstack/react-start":"1","react":"19"},"devDependencies":{"vite":"8"}}"#;
-    let bare = plan(&[("package.json", package), LOCK, ("vite.config.ts", "plugins: [tanstackStart()]")]);
+    let bare = plan(&[
+        ("package.json", package),
+        LOCK,
+        ("vite.config.ts", "plugins: [tanstackStart()]"),
+    ]);
     assert_eq!(bare.framework.as_deref(), Some("TanStack Start"));
     assert!(start(&bare).contains("srvx --prod"), "{}", start(&bare));
     let (stages, last) = bare.dockerfile.rsplit_once("\nFROM ").unwrap();
-    assert!(last.contains("srvx@") && !stages.contains("srvx@"), "{}", bare.dockerfile);
+    assert!(
+        last.contains("srvx@") && !stages.contains("srvx@"),
+        "{}",
+        bare.dockerfile
+    );
     let nitro = plan(&[
         ("package.json", package),
         LOCK,
@@ -110,11 +149,17 @@ fn expo_is_exported_for_the_web_and_not_started_for_development() {
 #[test]
 fn next_of_a_monorepo_is_refused_with_where_to_look() {
     let words = refusal(&[
-        ("package.json", r#"{"scripts":{},"dependencies":{"next":"16"},"devDependencies":{"nx":"23"}}"#),
+        (
+            "package.json",
+            r#"{"scripts":{},"dependencies":{"next":"16"},"devDependencies":{"nx":"23"}}"#,
+        ),
         LOCK,
         ("apps/shop/app/page.tsx", ""),
     ]);
-    assert!(words.contains("no folder app or pages") && words.contains("root directory"), "{words}");
+    assert!(
+        words.contains("no folder app or pages") && words.contains("root directory"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -124,7 +169,10 @@ fn the_staticfile_says_whether_unknown_addresses_get_the_first_page() {
     let unsaid = plan(&[("Staticfile", "root: public\n"), ("public/index.html", "")]);
     assert!(!unsaid.dockerfile.contains("/index.html"), "{}", unsaid.dockerfile);
     let off = plan(&[
-        ("package.json", r#"{"scripts":{"build":"vite build"},"devDependencies":{"vite":"8"}}"#),
+        (
+            "package.json",
+            r#"{"scripts":{"build":"vite build"},"devDependencies":{"vite":"8"}}"#,
+        ),
         LOCK,
         ("Staticfile", "index_fallback: false\n"),
         ("index.html", ""),
@@ -167,7 +215,8 @@ fn python_is_the_newest_for_which_the_locked_packages_are_ready_made() {
 
 #[test]
 fn poetry_packages_only_what_is_a_package() {
-    let project = "[tool.poetry]\nname = \"my-shop\"\n[tool.poetry.dependencies]\nflask = \"*\"\n[build-system]\nrequires = []\n";
+    let project =
+        "[tool.poetry]\nname = \"my-shop\"\n[tool.poetry.dependencies]\nflask = \"*\"\n[build-system]\nrequires = []\n";
     let scripts = [
         ("pyproject.toml", project),
         ("poetry.lock", ""),
@@ -177,7 +226,10 @@ fn poetry_packages_only_what_is_a_package() {
     assert!(!loose.dockerfile.contains("--no-deps ."), "{}", loose.dockerfile);
     // What the export leaves out is installed after what it lists.
     let text = &loose.dockerfile;
-    let (checked, rest) = (text.find("--no-deps -r /tmp/requirements.txt"), text.find("--without-hashes"));
+    let (checked, rest) = (
+        text.find("--no-deps -r /tmp/requirements.txt"),
+        text.find("--without-hashes"),
+    );
     assert!(checked.is_some() && checked < rest, "{text}");
     let mut package = scripts.to_vec();
     package.push(("my_shop/__init__.py", ""));
@@ -195,7 +247,10 @@ fn fast_html_is_served_by_uvicorn_and_a_function_of_its_own_runs_as_it_is() {
     assert!(!page.facts.iter().any(|fact| fact.name == "added dependency"));
     let short = plan(&[
         ("requirements.txt", "python-fasthtml\n"),
-        ("main.py", "from fasthtml.common import *\napp, rt = fast_app()\nserve()\n"),
+        (
+            "main.py",
+            "from fasthtml.common import *\napp, rt = fast_app()\nserve()\n",
+        ),
     ]);
     assert_eq!(start(&short), "exec python main.py");
 }
@@ -204,11 +259,21 @@ fn fast_html_is_served_by_uvicorn_and_a_function_of_its_own_runs_as_it_is() {
 fn a_python_package_is_started_by_the_program_that_it_installs() {
     let project = "[project]\nname = \"shop\"\nversion = \"1\"\n[project.scripts]\nshop = \"shop:main\"\nadmin = \"shop:admin\"\n\
                    [build-system]\nrequires = [\"uv_build\"]\nbuild-backend = \"uv_build\"\n";
-    let files = [("pyproject.toml", project), ("uv.lock", ""), ("src/shop/__init__.py", "def main(): pass\n")];
+    let files = [
+        ("pyproject.toml", project),
+        ("uv.lock", ""),
+        ("src/shop/__init__.py", "def main(): pass\n"),
+    ];
     let plan = plan(&files);
     assert_eq!(start(&plan), "exec shop");
-    let hostile = project.replace("shop = ", "\"a; b\" = ").replace("admin = \"shop:admin\"\n", "");
-    let words = refusal(&[("pyproject.toml", &hostile), ("uv.lock", ""), ("src/shop/__init__.py", "")]);
+    let hostile = project
+        .replace("shop = ", "\"a; b\" = ")
+        .replace("admin = \"shop:admin\"\n", "");
+    let words = refusal(&[
+        ("pyproject.toml", &hostile),
+        ("uv.lock", ""),
+        ("src/shop/__init__.py", ""),
+    ]);
     assert!(words.contains("nothing says how to start"), "{words}");
 }
 
@@ -223,15 +288,26 @@ fn dependencies_out_of_git_are_installed_where_git_is() {
         let package = format!(r#"{{"scripts":{{"start":"node x.js"}},"dependencies":{{"a":"{version}"}}}}"#);
         plan(&[("package.json", &package), LOCK, ("x.js", "")]).base_images
     };
-    for version in ["github:a/b", "git+https://git.example/a/b.git#v1", "a/b", "https://git.example/a/b.git"] {
+    for version in [
+        "github:a/b",
+        "git+https://git.example/a/b.git#v1",
+        "a/b",
+        "https://git.example/a/b.git",
+    ] {
         assert_eq!(node(version), ["node:24", "node:24-slim"], "{version}");
     }
     for version in ["^1.2.3", "npm:b@1", "https://example.org/b.tgz", "latest"] {
         assert_eq!(node(version), ["node:24-slim"], "{version}");
     }
     let python = |line: &str| plan(&[("requirements.txt", line), ("main.py", "")]).base_images;
-    assert_eq!(python("billing @ git+https://git.example/a.git\n"), ["python:3.13", "python:3.13-slim"]);
-    assert_eq!(python("-e git+https://git.example/a.git#egg=a\n"), ["python:3.13", "python:3.13-slim"]);
+    assert_eq!(
+        python("billing @ git+https://git.example/a.git\n"),
+        ["python:3.13", "python:3.13-slim"]
+    );
+    assert_eq!(
+        python("-e git+https://git.example/a.git#egg=a\n"),
+        ["python:3.13", "python:3.13-slim"]
+    );
     assert_eq!(python("flask\n"), ["python:3.13-slim"]);
 }
 
@@ -239,7 +315,14 @@ fn dependencies_out_of_git_are_installed_where_git_is() {
 fn next_keeps_typescript_for_a_configuration_that_is_written_in_it() {
     let package = r#"{"scripts":{"build":"next build","start":"next start"},"dependencies":{"next":"16"},
         "devDependencies":{"typescript":"5"}}"#;
-    let with = |file: &'static str| plan(&[("package.json", package), LOCK, ("app/page.tsx", ""), (file, "export default {}")]);
+    let with = |file: &'static str| {
+        plan(&[
+            ("package.json", package),
+            LOCK,
+            ("app/page.tsx", ""),
+            (file, "export default {}"),
+        ])
+    };
     let typed = with("next.config.ts");
     assert_eq!(fact(&typed, "development dependencies").0, "kept");
     assert!(!typed.dockerfile.contains("npm prune"), "{}", typed.dockerfile);

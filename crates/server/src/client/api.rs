@@ -308,7 +308,8 @@ impl Api {
 
     /// Makes a new deploy key, in place of the one before.
     pub(crate) async fn make_deploy_key(&self, id: ServiceId) -> Answer<Service> {
-        self.post(&["services", &id.to_string(), "deploy-key"], &serde_json::json!({})).await
+        self.post(&["services", &id.to_string(), "deploy-key"], &serde_json::json!({}))
+            .await
     }
 
     /// A page of a service's deployments, newest first.

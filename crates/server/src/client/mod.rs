@@ -112,8 +112,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  click-deploy restart api")]
     Restart(actions::Act),
     /// Print the public key with which a service reads a private repository by SSH; make it when there is none
-    #[command(after_help = "Add the key to the repository as a read-only deploy key, then deploy.\n\nExamples:\n  \
-        click-deploy deploy-key api\n  click-deploy deploy-key api --new")]
+    #[command(
+        after_help = "Add the key to the repository as a read-only deploy key, then deploy.\n\nExamples:\n  \
+        click-deploy deploy-key api\n  click-deploy deploy-key api --new"
+    )]
     DeployKey(services::DeployKey),
     /// Remove a service, or a whole project
     #[command(after_help = "Examples:\n  click-deploy rm api --yes\n  click-deploy rm --project shop --all --yes")]

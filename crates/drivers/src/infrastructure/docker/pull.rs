@@ -2,7 +2,11 @@
 
 use std::{pin::pin, time::Duration};
 
-use bollard::{auth::DockerCredentials, errors::Error, query_parameters::{CreateImageOptionsBuilder, PruneImagesOptionsBuilder, PushImageOptionsBuilder}};
+use bollard::{
+    auth::DockerCredentials,
+    errors::Error,
+    query_parameters::{CreateImageOptionsBuilder, PruneImagesOptionsBuilder, PushImageOptionsBuilder},
+};
 use domain::{
     labels,
     ports::{image::ImageError, infrastructure::InfrastructureError},
@@ -47,7 +51,9 @@ impl Client {
         };
         tokio::time::timeout(DEADLINE, everything).await.unwrap_or_else(|_| {
             let seconds = DEADLINE.as_secs();
-            Err(ImageError::Unreachable(format!("the push was not over after {seconds} s").into()))
+            Err(ImageError::Unreachable(
+                format!("the push was not over after {seconds} s").into(),
+            ))
         })
     }
 
@@ -93,7 +99,10 @@ impl DockerEngine {
         let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
         let what = "unused images";
         let docker = self.client.docker().map_err(|error| client::explain(error, what))?;
-        docker.prune_images(Some(options)).await.map_err(|error| client::explain(error, what))?;
+        docker
+            .prune_images(Some(options))
+            .await
+            .map_err(|error| client::explain(error, what))?;
         Ok(())
     }
 }
