@@ -71,8 +71,18 @@ def test_a_release_is_cancelled(platform, api, target):
         cancel(platform, api, deployment)
 
 
-def test_a_check_is_cancelled(platform, api, target):
-    # The port is open, and the path that is asked never answers well: the deployment stays in its release or check.
+def test_a_check_is_cancelled_and_the_old_version_is_switched_back(platform, api, target):
+    api.set_variables(target["id"], TEXT="new", BEHAVE_SLOW="4")
+    with Watch(platform, target["url"], "old", "new") as watch:
+        deployment = api.upload(target["id"], sources.tar_gz(app_files()))
+        api.wait_for(deployment, "checking")
+        time.sleep(0.5)
+        cancel(platform, api, deployment)
+        assert platform.page(target["url"], "/page") == "old"
+    assert watch.seen["new"], "it was switched to, and back"
+
+
+def test_a_release_whose_health_check_fails_is_cancelled(platform, api, target):
     api.change_settings(target["id"], health_check={"kind": "http", "path": "/health"})
     api.set_variables(target["id"], BEHAVE_HEALTH="503")
     with Watch(platform, target["url"], "old"):

@@ -2,7 +2,8 @@
 
 TEXT: what `/` answers (else the file `version` beside it). BEHAVE_SLEEP: seconds before it listens. BEHAVE_EXIT: ends at
 once with this code. BEHAVE_PORT, BEHAVE_HOST: where it listens instead of $PORT on all addresses. BEHAVE_MEMORY_MB: takes
-so much memory first. BEHAVE_HEALTH: the status of `/health`. BEHAVE_LINES, BEHAVE_PAUSE: numbered lines, and the seconds
+so much memory first. BEHAVE_HEALTH: the status of `/health`. BEHAVE_SLOW: seconds before `/` is
+answered, while any other path is answered at once. BEHAVE_LINES, BEHAVE_PAUSE: numbered lines, and the seconds
 after each hundred. BEHAVE_SAY: printed as it is.
 """
 
@@ -66,6 +67,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, b"printed")
         if address.path == "/exit":
             os._exit(int(query.get("code", ["1"])[0]))
+        if address.path == "/":
+            time.sleep(float(behave("SLOW", "0")))
         self.answer(200, text().encode())
 
     do_HEAD = do_GET

@@ -113,7 +113,7 @@ class Watch:
         with httpx.Client(timeout=20, trust_env=False) as client:
             while not self._stop.is_set():
                 try:
-                    answer = client.get(self.platform.proxy + "/", headers={"Host": urlsplit(self.url).netloc})
+                    answer = client.get(self.platform.proxy + "/page", headers={"Host": urlsplit(self.url).netloc})
                     if answer.status_code == 200 and answer.text in self.allowed:
                         self.seen[answer.text] += 1
                     else:
