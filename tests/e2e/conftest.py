@@ -65,7 +65,7 @@ def image(folder):
     context = sources.write_files(folder / "image", sources.app_files("image"))
     docker("build", "--quiet", "--tag", name, str(context))
     yield name
-    docker("image", "rm", "--force", name, check=False)
+    counterparts.remove_image(name)
 
 
 @pytest.fixture

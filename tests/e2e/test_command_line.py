@@ -4,6 +4,7 @@ import json
 
 from bed import sources
 from bed.sources import app_files, write_files
+from bed.processes import wait_until
 
 
 def failed_run(done):
@@ -75,7 +76,8 @@ def test_a_service_is_looked_at_changed_and_removed_from_the_command_line(platfo
     assert service["name"] == "web"
     assert "running" in run("ps", "--service", "web")
     assert run("open", "web").strip().endswith(url)
-    assert "hello from the app" in run("logs", "web")
+    # What an app writes is followed from outside of it: it is there a moment later.
+    wait_until(lambda: "hello from the app" in run("logs", "web"), what="the app's first line in its log")
     assert "serves the new version" in run("logs", "web", "--build")
     run("env", "set", "TEXT=two", "--service", "web")
     assert "TEXT" in run("env", "list", "--service", "web")

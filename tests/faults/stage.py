@@ -26,5 +26,5 @@ def stage():
         yield platform, platform.api.project("faults"), image
     finally:
         platform.end()
-        counterparts.docker("image", "rm", "--force", image, check=False)
+        counterparts.remove_image(image)
         shutil.rmtree(folder, ignore_errors=True)

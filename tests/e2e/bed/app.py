@@ -1,10 +1,10 @@
 """The application of most tests: one file of Python, told by its environment how to behave.
 
-TEXT: what `/` answers (else the file `version` beside it). BEHAVE_SLEEP: seconds before it listens. BEHAVE_EXIT: ends at
-once with this code. BEHAVE_PORT, BEHAVE_HOST: where it listens instead of $PORT on all addresses. BEHAVE_MEMORY_MB: takes
-so much memory first. BEHAVE_HEALTH: the status of `/health`. BEHAVE_SLOW: seconds before `/` is
-answered, while any other path is answered at once. BEHAVE_LINES, BEHAVE_PAUSE: numbered lines, and the seconds
-after each hundred. BEHAVE_SAY: printed as it is.
+TEXT: what every path answers (else the file `version` beside it). BEHAVE_SLEEP: seconds before it listens. BEHAVE_EXIT:
+ends at once with this code. BEHAVE_PORT, BEHAVE_HOST: where it listens instead of $PORT on all addresses.
+BEHAVE_MEMORY_MB: takes so much memory first. BEHAVE_HEALTH: the status of `/health`. BEHAVE_SLOW: seconds before `/` is
+answered, while other paths are answered at once. BEHAVE_LINES, BEHAVE_PAUSE: numbered lines, and the seconds after each
+hundred. BEHAVE_SAY: printed as it is.
 """
 
 import base64

@@ -49,6 +49,13 @@ def docker(*arguments, check=True, text=True, host=None):
     return done.stdout
 
 
+def remove_image(name):
+    """Removes an image with all its names, also those that a platform gave it."""
+    number = docker("image", "inspect", "--format", "{{.Id}}", name, check=False).strip()
+    if number:
+        docker("image", "rm", "--force", number, check=False)
+
+
 def image_needed(name):
     """Makes sure that the engine has a base image; skips where it cannot be had."""
     if docker("image", "inspect", name, check=False).strip() not in ("", "[]"):

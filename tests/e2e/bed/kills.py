@@ -9,7 +9,8 @@ from .load import Watch
 from .processes import wait_until
 
 # Where the server is killed; each status is one that a deployment shows while it is there.
-PHASES = ("queued", "provisioning", "building", "releasing", "checking", "draining")
+# `anywhere`: at any moment, of versions that work, that do not, and that somebody has just cancelled.
+PHASES = ("queued", "provisioning", "building", "releasing", "checking", "draining", "anywhere")
 NUMBERS = itertools.count(1)
 
 
@@ -39,7 +40,8 @@ class Victim:
         new = f"version {self.number}"
         # The public address is asked for `/`: as long as it takes to answer, the deployment is checked.
         variables = {"BEHAVE_SLEEP": "1.5" if phase == "releasing" else "0", "BEHAVE_SLOW": "1.5" if phase == "checking" else "0"}
-        self.api.set_variables(self.id, TEXT=new, **variables)
+        bad = phase == "anywhere" and self.chance.random() < 0.4
+        self.api.set_variables(self.id, TEXT=new, BEHAVE_EXIT="1" if bad else "", **variables)
         before = set(self.platform.images(resource=self.id))
         with Watch(self.platform, self.url, old, new) as watch:
             blocker = None
@@ -57,20 +59,25 @@ class Victim:
                 if round_ + 1 < kills:
                     time.sleep(self.chance.random())
             end = self.api.wait(deployment, 60)
-            assert end["status"] in ("live", "failed"), self.api.story(deployment)
+            assert end["status"] in (("live", "failed", "cancelled") if phase == "anywhere" else ("live",)), self.api.story(deployment)
             if blocker:
                 self.api.wait(blocker)
             shown = self.platform.page(self.url)
             assert shown == (new if end["status"] == "live" else old)
-        if end["status"] == "failed":
+        if end["status"] != "live":
             self.number -= 1
-            assert end["reason"]["code"], end
+            assert end["reason"]["code"] in ("exited", "cancelled"), end
             self.platform.assert_nothing_left(deployment)
         self.check(deployment, before)
         return {"phase": phase, "reached": reached, "end": end["status"], "asked": sum(watch.seen.values())}
 
     def _reach(self, deployment, phase):
         """Waits until the deployment is in the phase; what it was seen in."""
+        if phase == "anywhere":
+            time.sleep(self.chance.uniform(0, 2.5))
+            if self.chance.random() < 0.3:
+                self.api.request("POST", f"/deployments/{deployment}/cancel")
+            return self.api.deployment(deployment)["status"]
         if phase == "draining":
             wanted = ("live",)
         else:
