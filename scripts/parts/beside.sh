@@ -35,17 +35,27 @@ trap end_beside EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# A line now and then instead of one for each crate, at once (awk would wait for more to read).
+fewer_lines() {
+  local line count=0
+  while IFS= read -r line; do
+    case $line in
+      '   Compiling '*|'    Checking '*)
+        count=$(( count + 1 ))
+        [ $(( count % 40 )) -ne 0 ] || say "compiling: $count crates so far" ;;
+      ' Downloading '*|'  Downloaded '*|'    Updating '*|'     Locking '*|'      Adding '*|'    Blocking '*|'  Executable '*) ;;
+      *) printf '%s\n' "$line" ;;
+    esac
+  done
+}
+
 # build_executable: cargo's own progress on a terminal, a line now and then elsewhere.
 build_executable() {
   local target=${CARGO_TARGET_DIR:-$ROOT/target}
   if [ -t 2 ]; then
     ( cd "$ROOT" && cargo build --workspace --bin click-deploy ) || return 1
   else
-    ( cd "$ROOT" && cargo build --workspace --bin click-deploy 2>&1 ) | awk -v began="$CLICK_DEPLOY_BEGAN" '
-      /^ *(Compiling|Checking) / { if (++count % 40 == 0) { "date +%s" | getline now; close("date +%s")
-        printf "[%4d s] compiling: %d crates so far\n", now - began, count; fflush() } next }
-      /^ *(Downloading|Downloaded|Updating|Locking|Adding|Blocking) / { next }
-      { print; fflush() }' || return 1
+    ( cd "$ROOT" && cargo build --workspace --bin click-deploy 2>&1 ) | fewer_lines || return 1
   fi
   cmp -s "$target/debug/click-deploy" "$BIN/click-deploy" && return 0
   cp "$target/debug/click-deploy" "$BIN/click-deploy.part" &&

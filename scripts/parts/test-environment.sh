@@ -9,12 +9,7 @@ in_root() { ( cd "$ROOT" && "$@" ); }
 in_proxy() { ( cd "$ROOT/proxy" && "$@" ); }
 
 # cargo_quietly ARGUMENT…: a long compilation, with a line now and then.
-cargo_quietly() {
-  ( cd "$ROOT" && cargo "$@" 2>&1 ) | awk '
-    /^ *Compiling / { if (++count % 40 == 0) { printf "         compiling: %d crates so far\n", count; fflush() } next }
-    /^ *(Downloading|Downloaded|Updating|Locking|Adding|Blocking|Executable) / { next }
-    { print; fflush() }'
-}
+cargo_quietly() { ( cd "$ROOT" && cargo "$@" 2>&1 ) | fewer_lines; }
 
 # A counterpart that could not be set up is absent for the tests, which then say
 # "skipped" with its name, or fail where it is required.

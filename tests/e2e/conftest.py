@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_collection_modifyitems(items):
     """What looks whether anything is left comes last."""
-    items.sort(key=lambda item: "test_removal" in item.nodeid)
+    items.sort(key=lambda item: item.path.name == "test_removal.py")
 
 
 @pytest.fixture(scope="session")

@@ -218,3 +218,49 @@ async fn a_proxy_that_is_away_and_one_that_refuses_are_told_apart() {
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn a_change_of_a_table_that_has_moved_on_is_not_made() {
+    let Some(proxy) = Proxy::start(false).await else { return };
+    let router = proxy.router();
+    let host = |name: &str| HostName::parse(name).expect("a host");
+    let route = Route {
+        service: ServiceId::mint(),
+        name: "web".to_owned(),
+        state: RouteState::Building,
+        message: String::new(),
+        deployment: None,
+        instances: Vec::new(),
+    };
+    let (seen, _) = router.table_at().await.expect("the table");
+    let next = router
+        .change_at(seen, &host("a.test"), Some(&route))
+        .await
+        .expect("an answer");
+    let next = next.expect("nobody else changed it");
+    // Somebody who looked earlier comes too late, whatever he wants.
+    assert_eq!(
+        router
+            .change_at(seen, &host("b.test"), Some(&route))
+            .await
+            .expect("an answer"),
+        None
+    );
+    assert_eq!(
+        router.change_at(seen, &host("a.test"), None).await.expect("an answer"),
+        None
+    );
+    let (now, table) = router.table_at().await.expect("the table");
+    assert_eq!(
+        (now, table.keys().map(HostName::as_str).collect::<Vec<_>>()),
+        (next, vec!["a.test"])
+    );
+    assert!(
+        router
+            .change_at(now, &host("a.test"), None)
+            .await
+            .expect("an answer")
+            .is_some()
+    );
+    assert_eq!(router.table().await.expect("the table").len(), 0);
+}
