@@ -29,11 +29,11 @@ use crate::{
     world::World,
 };
 
-/// A step's error as the end of a job.
+/// A step's error as the end of a job that has to come to its end: a refusal of this moment (a container that is just
+/// ending, a network that is still in use) is another one's success a moment later.
 fn ended(error: StepError) -> Result<Outcome, store::Error> {
     match error {
-        StepError::Again(reason) => Ok(Outcome::Again(reason)),
-        StepError::Fail(reason) => Ok(Outcome::GiveUp(reason)),
+        StepError::Again(reason) | StepError::Fail(reason) => Ok(Outcome::Again(reason)),
         StepError::Store(error) => Err(error),
     }
 }
@@ -63,7 +63,7 @@ async fn let_go(world: &World, instances: &[&Instance], drain: Duration) -> Resu
             ),
             Err(error) => tracing::warn!("`{}` is stopped without being drained: {error}", instance.name),
         }
-        world.infrastructure.keep_running(&instance.name, false).await?;
+        // What was stopped is not started again by the engine itself, whatever it was told before.
         world.infrastructure.stop(&instance.name, STOP_GRACE_SECONDS).await?;
         // What it said last is read before it goes.
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -23,6 +23,11 @@ use super::{
 /// How long the engine may take to tell what happened a moment ago.
 const EVENTS_DEADLINE: Duration = Duration::from_secs(2);
 
+/// The exit code of a process that was ended by signal 9.
+const KILLED: i64 = 137;
+/// How often it is looked whether that was for its memory.
+const KILLED_LOOKS: usize = 5;
+
 impl DockerEngine {
     pub(super) async fn wait_for_end(&self, name: &str) -> Result<Option<InstanceExit>, InfrastructureError> {
         let instance = loop {
@@ -50,9 +55,20 @@ impl DockerEngine {
                 ));
             }
         };
-        let Some(state) = self.inspect(&instance.id).await?.and_then(|found| found.state) else {
+        let Some(mut state) = self.inspect(&instance.id).await?.and_then(|found| found.state) else {
             return Ok(None);
         };
+        // The engine hears of memory that ran out by another way than of the end, sometimes a moment later.
+        for _ in 0..KILLED_LOOKS {
+            if code != KILLED || state.oom_killed == Some(true) || state.running == Some(true) {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+            match self.inspect(&instance.id).await?.and_then(|found| found.state) {
+                Some(later) => state = later,
+                None => break,
+            }
+        }
         if state.running == Some(true) {
             return Ok(Some(self.end_of_earlier_run(&instance, &state, code).await));
         }
