@@ -37,7 +37,7 @@ const PLAN_BYTES: u64 = 4 * 1024 * 1024;
 const OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Where Railpack expects mise.
-const MISE_FOLDERS: [&str; 2] = ["/tmp/railpack", "/tmp/railpack/mise"];
+const MISE_FOLDER: &str = "/tmp/railpack";
 
 /// Exit code of a failure that may pass.
 const TRANSIENT: i32 = 75;
@@ -69,6 +69,7 @@ pub enum RailpackError {
 #[derive(Debug, Clone)]
 pub struct Railpack {
     program: PathBuf,
+    mise_folder: PathBuf,
     environment: BTreeMap<String, String>,
 }
 
@@ -146,6 +147,7 @@ impl Railpack {
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            mise_folder: PathBuf::from(MISE_FOLDER),
             environment: BTreeMap::new(),
         }
     }
@@ -196,7 +198,7 @@ impl Railpack {
         variables: &BTreeMap<String, SecretText>,
         scratch: &Path,
     ) -> Result<Prepared, RailpackError> {
-        mise_is_ours()?;
+        mise_is_ours(&self.mise_folder)?;
         let (plan, info) = (scratch.join("railpack-plan.json"), scratch.join("railpack-info.json"));
         let mut command = self.command(scratch);
         command
@@ -301,7 +303,8 @@ async fn kept(pipe: Option<impl AsyncRead + Unpin>) -> String {
 }
 
 /// Whether what Railpack runs unchecked can have been put there by nobody else.
-fn mise_is_ours() -> Result<(), RailpackError> {
+fn mise_is_ours(folder: &Path) -> Result<(), RailpackError> {
+    let programs_folder = folder.join("mise");
     let ours = |path: &Path| match path.symlink_metadata() {
         Ok(metadata) => {
             let owner = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
@@ -309,13 +312,13 @@ fn mise_is_ours() -> Result<(), RailpackError> {
         }
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
-    let programs = std::fs::read_dir(MISE_FOLDERS[1])
+    let programs = std::fs::read_dir(&programs_folder)
         .into_iter()
         .flatten()
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("mise"))
         .map(|entry| entry.path());
-    let mut places = MISE_FOLDERS.iter().map(PathBuf::from).chain(programs);
+    let mut places = [folder.to_owned(), programs_folder.clone()].into_iter().chain(programs);
     match places.find(|place| !ours(place)) {
         Some(place) => Err(RailpackError::Broken(format!(
             "{} can be changed by others, and Railpack runs what lies there",
@@ -368,7 +371,9 @@ mod tests {
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::create_dir(root.path().join("scratch")).unwrap();
-        let railpack = Railpack::find(&format!("relative:/none:{}", root.path().display())).unwrap();
+        let mut railpack = Railpack::find(&format!("relative:/none:{}", root.path().display())).unwrap();
+        // What lies in the machine's own folder is not this test's business.
+        railpack.mise_folder = root.path().join("mise");
         (root, railpack)
     }
 
@@ -381,6 +386,27 @@ mod tests {
         railpack
             .prepare(Path::new("/app"), &variables, &root.path().join("scratch"))
             .await
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_trusted() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("railpack");
+        assert!(mise_is_ours(&folder).is_ok());
+        std::fs::create_dir_all(folder.join("mise")).unwrap();
+        std::fs::write(folder.join("mise/mise-1"), "").unwrap();
+        let set = |path: &str, mode| {
+            std::fs::set_permissions(folder.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (path, closed) in [("", 0o755), ("mise", 0o755), ("mise/mise-1", 0o755)] {
+            set(path, closed);
+        }
+        assert!(mise_is_ours(&folder).is_ok());
+        for (path, closed) in [("", 0o755), ("mise", 0o755), ("mise/mise-1", 0o755)] {
+            set(path, 0o777);
+            assert!(mise_is_ours(&folder).is_err(), "{path}");
+            set(path, closed);
+        }
     }
 
     #[tokio::test]
