@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 
 import httpx
 import pytest
@@ -39,6 +40,19 @@ def other(platform):
 def document(platform):
     """The OpenAPI document."""
     return httpx.get(platform.url + "/openapi.json", trust_env=False).json()
+
+
+def test_the_document_is_read_and_tried_on_a_page_that_loads_nothing_from_elsewhere(platform):
+    pages = httpx.Client(base_url=platform.url, trust_env=False, follow_redirects=True)
+    page = pages.get("/docs")
+    assert page.status_code == 200 and str(page.url).endswith("/docs/") and page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert loaded and not [one for one in loaded if "//" in one]
+    for one in loaded:
+        assert pages.get("/docs/" + one.removeprefix("./")).status_code == 200, one
+    assert "/openapi.json" in pages.get("/docs/swagger-initializer.js").text
+    problem(pages.get("/docs/..%2f..%2fetc%2fpasswd"), 404, "no-such-route")
 
 
 def operations(document):

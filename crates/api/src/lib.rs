@@ -4,6 +4,7 @@ mod caller;
 mod convert;
 mod deployments;
 mod document;
+mod explorer;
 mod extract;
 mod health;
 mod idempotency;
@@ -116,6 +117,9 @@ impl Api {
             .route("/health", get(health::alive))
             .route("/health/ready", get(health::ready))
             .route("/openapi.json", get(document::serve))
+            .route("/docs", get(explorer::to_folder))
+            .route("/docs/", get(explorer::page))
+            .route("/docs/{file}", get(explorer::part))
             .fallback(problem::no_such_route)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -124,9 +128,9 @@ impl Api {
             .layer(header_value("x-content-type-options", "nosniff"))
             .layer(header_value("x-frame-options", "DENY"))
             .layer(header_value("referrer-policy", "no-referrer"))
-            .layer(header_value(
-                "content-security-policy",
-                "default-src 'none'; frame-ancestors 'none'",
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
             ))
             .layer(SetResponseHeaderLayer::if_not_present(
                 header::CACHE_CONTROL,
