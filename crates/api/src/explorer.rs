@@ -22,6 +22,7 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
         Config::from("/openapi.json")
             .persist_authorization(false)
             .display_request_duration(true)
+            .use_base_layout()
             .doc_expansion("none")
             .filter(true),
     )
