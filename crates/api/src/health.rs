@@ -61,9 +61,19 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Readiness
 
 async fn look(api: &Api) -> Readiness {
     let world = api.engine.world();
-    let database = async { world.store.ping().await.map(|()| "SQLite".to_owned()) };
+    let database = async {
+        world
+            .store
+            .ping()
+            .await
+            .map(|()| world.store.location().product().to_owned())
+    };
     let (database, engine, builder, images, proxy) = futures_util::join!(
-        ask("database", "Check DATABASE_URL and the disk.", database),
+        ask(
+            "database",
+            "Check DATABASE_URL, the database server and the disk.",
+            database
+        ),
         ask(
             "engine",
             "Start Docker Engine, or set DOCKER_HOST.",

@@ -122,6 +122,15 @@ impl From<engine::state::Error> for Failure {
                 "The name is taken",
                 format!("There is a {what} of that name already."),
             ),
+            E::Unavailable(cause) => {
+                tracing::warn!("the database is unavailable: {cause}");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "A counterpart does not answer",
+                    "The platform's database does not answer, or is too busy: try again in a moment.",
+                )
+            }
             other => {
                 let cause = std::error::Error::source(&other)
                     .map(ToString::to_string)

@@ -86,10 +86,11 @@ fn page(service: &Service, state: RouteState) -> Route {
 }
 
 async fn want(world: &World, claim: &Claim, service: &Service, wanted: Wanted) -> Result<(), store::Error> {
-    let mut write = world.store.write().await?;
-    write.require_lease(claim).await?;
-    write.set_wanted(service.id, wanted).await?;
-    write.commit().await
+    store::transaction!(world.store, |write| {
+        write.lock_service(service.id).await?;
+        write.require_lease(claim).await?;
+        write.set_wanted(service.id, wanted).await?;
+    })
 }
 
 /// Stops a service: its page says so, its instances finish their requests and go.
@@ -145,14 +146,14 @@ pub(crate) async fn start(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
     }) {
         Ok(()) => {
             let id = service.id.to_string();
-            let mut write = world.store.write().await?;
-            write.require_lease(claim).await?;
-            write.set_current(service.id, deployment.id, claim.job.id).await?;
-            write
-                .enqueue(service.organization, "retire-instances", &id, &format!("retire/{id}"))
-                .await?;
-            write.finish_job(claim, None).await?;
-            write.commit().await?;
+            store::transaction!(world.store, |write| {
+                write.lock_service(service.id).await?;
+                write.finish_job(claim, None).await?;
+                write.set_current(service.id, deployment.id, claim.job.id).await?;
+                write
+                    .enqueue(service.organization, "retire-instances", &id, &format!("retire/{id}"))
+                    .await?;
+            })?;
             world.notices.job();
             Ok(Outcome::Finished)
         }

@@ -4,7 +4,7 @@
 use std::{env, net::SocketAddr, path::PathBuf};
 
 use domain::{SecretText, names::HostName};
-use store::seal::Sealer;
+use store::{Location, seal::Sealer};
 
 /// A setting that is missing or wrong.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(crate) struct Configuration {
     pub(crate) data_directory: PathBuf,
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
-    /// The database file.
-    pub(crate) database: PathBuf,
+    /// Where the state is kept.
+    pub(crate) database: Location,
     /// Seals every stored secret.
     pub(crate) sealer: Sealer,
     /// A digest of the key, for whatever has to be keyed and is no secret of a user's.
@@ -148,19 +148,16 @@ pub(crate) fn sealer() -> Result<(Sealer, Vec<u8>), Wrong> {
     Ok((sealer, ring::hmac::sign(&digest_key, b"digests").as_ref().to_vec()))
 }
 
-/// The database file.
-pub(crate) fn database(data_directory: &std::path::Path) -> Result<PathBuf, Wrong> {
+/// Where the state is kept.
+pub(crate) fn database(data_directory: &std::path::Path) -> Result<Location, Wrong> {
     let name = "DATABASE_URL";
     match text(name) {
-        None => Ok(data_directory.join("click-deploy.db")),
-        Some(value) => match value.strip_prefix("sqlite://") {
-            Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-            _ => Err(Wrong {
-                name,
-                problem: "it begins with sqlite:/// and an absolute path; other databases come later".to_owned(),
-                example: "sqlite:///var/lib/click-deploy/click-deploy.db",
-            }),
-        },
+        None => Ok(Location::file(&data_directory.join("click-deploy.db"))),
+        Some(value) => value.parse().map_err(|error: store::BadLocation| Wrong {
+            name,
+            problem: error.to_string(),
+            example: "postgres://click-deploy:secret@db.example.org:5432/click_deploy",
+        }),
     }
 }
 

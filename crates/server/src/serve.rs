@@ -47,7 +47,7 @@ pub(crate) async fn run() -> Result<(), Failed> {
         .mode(0o700)
         .create(&data)
         .map_err(|cause| failed("CLICK_DEPLOY_DATA_DIR cannot be made", cause))?;
-    // One process for a database file: whoever held leases in it before is dead.
+    // One process for a data directory, and the database file in it.
     let _lock = lock(&data.join("serve.lock"))?;
     clear_scratch(&data.join("scratch"));
     let listener = TcpListener::bind(configuration.listen).await.map_err(|cause| {
@@ -58,10 +58,17 @@ pub(crate) async fn run() -> Result<(), Failed> {
     })?;
     let store = Store::open(&configuration.database, configuration.sealer.clone())
         .await
-        .map_err(|cause| failed("the database cannot be opened", report(&cause)))?;
-    let released = store.release_all_leases().await?;
-    if released > 0 {
-        tracing::info!("{released} job(s) were under way when the platform ended, and go on");
+        .map_err(|cause| {
+            let what = format!("DATABASE_URL: the database {} cannot be opened", configuration.database);
+            failed(&what, report(&cause))
+        })?;
+    tracing::info!("the state is in {}", configuration.database);
+    // Whoever held leases in a file of ours before is dead. On a server, they end by themselves in 15 s.
+    if configuration.database.as_file().is_some() {
+        let released = store.release_all_leases().await?;
+        if released > 0 {
+            tracing::info!("{released} job(s) were under way when the platform ended, and go on");
+        }
     }
     first_token(&store, &configuration).await?;
     let world = Arc::new(world(&configuration, store.clone()).await?);

@@ -25,15 +25,11 @@ pub(crate) struct Token {
 pub(crate) async fn run(ask: &Token) -> Result<(), Failed> {
     let data = configuration::data_directory()?;
     let (sealer, _) = configuration::sealer()?;
-    let file = configuration::database(&data)?;
-    if !file.exists() {
-        return Err(format!(
-            "there is no database at {}: start `click-deploy serve` first",
-            file.display()
-        )
-        .into());
+    let database = configuration::database(&data)?;
+    if database.as_file().is_some_and(|file| !file.exists()) {
+        return Err(format!("there is no database at {database}: start `click-deploy serve` first").into());
     }
-    let store = Store::open(&file, sealer).await.map_err(|cause| report(&cause))?;
+    let store = Store::open(&database, sealer).await.map_err(|cause| report(&cause))?;
     let organization = store.ensure_organization(&ask.organization).await?;
     let token = new_token()?;
     store

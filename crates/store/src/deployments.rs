@@ -12,11 +12,12 @@ use domain::{
     source::{Revision, Source},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     Error, Result, Store, Write, now_ms,
     services::{from_json, from_optional_json, to_json},
+    sql::{Row, query},
+    transaction,
 };
 
 /// What a deployment was made with; it never changes.
@@ -118,9 +119,11 @@ const COLUMNS: &str = "SELECT * FROM deployments WHERE id = ?";
 const OF_ORGANIZATION: &str = "SELECT d.* FROM deployments d JOIN services s ON s.id = d.service_id \
     WHERE s.organization_id = ? AND d.id = ?";
 const LIST: &str = "SELECT * FROM deployments WHERE service_id = ? AND number < ? ORDER BY number DESC LIMIT ?";
-const UNFINISHED: &str = "SELECT * FROM deployments WHERE status NOT IN ('live', 'failed', 'cancelled', 'superseded')";
+const UNFINISHED: &str = "SELECT * FROM deployments \
+    WHERE status IN ('queued', 'provisioning', 'building', 'pushing', 'releasing', 'checking')";
 const WITH_IMAGE: &str =
     "SELECT * FROM deployments WHERE service_id = ? AND image IS NOT NULL AND image_removed = 0 ORDER BY number DESC";
+const LOCK: &str = "SELECT id FROM deployments WHERE id = ?";
 const COUNT_UP: &str =
     "UPDATE services SET deployment_count = deployment_count + 1 WHERE id = ? AND wanted <> 'removed'";
 const NUMBER: &str = "SELECT deployment_count FROM services WHERE id = ?";
@@ -170,46 +173,41 @@ fn trigger_name(trigger: Trigger) -> &'static str {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Deployment> {
+fn read(row: &Row) -> Result<Deployment> {
     let commit = row
-        .get::<Option<&str>, _>("commit_id")
+        .get::<Option<&str>>("commit_id")
         .map(|commit| -> Result<CommitFacts> {
             Ok(CommitFacts {
                 commit: commit.parse().map_err(Error::corrupt("commit"))?,
-                message: row.get::<Option<String>, _>("commit_message").unwrap_or_default(),
-                author: row.get::<Option<String>, _>("commit_author").unwrap_or_default(),
+                message: row.get::<Option<String>>("commit_message").unwrap_or_default(),
+                author: row.get::<Option<String>>("commit_author").unwrap_or_default(),
             })
         });
-    let status = row.get::<&str, _>("status");
+    let status = row.get::<&str>("status");
     Ok(Deployment {
-        id: row
-            .get::<&str, _>("id")
-            .parse()
-            .map_err(Error::corrupt("deployment id"))?,
+        id: row.get::<&str>("id").parse().map_err(Error::corrupt("deployment id"))?,
         service: row
-            .get::<&str, _>("service_id")
+            .get::<&str>("service_id")
             .parse()
             .map_err(Error::corrupt("service id"))?,
         number: row.get("number"),
         status: DeploymentStatus::parse(status).ok_or_else(|| Error::missing("status", status))?,
-        trigger: match row.get::<&str, _>("cause") {
+        trigger: match row.get::<&str>("cause") {
             "upload" => Trigger::Upload,
             "redeploy" => Trigger::Redeploy,
             "rollback" => Trigger::Rollback,
             _ => Trigger::Manual,
         },
         revision: from_json(row, "revision")?,
-        no_cache: row.get::<i64, _>("no_cache") != 0,
+        no_cache: row.get::<i64>("no_cache") != 0,
         made: from_json(row, "settings")?,
         commit: commit.transpose()?,
         plan: from_optional_json(row, "plan")?,
         image: from_optional_json(row, "image")?,
-        image_removed: row.get::<i64, _>("image_removed") != 0,
-        port: row
-            .get::<Option<i64>, _>("port")
-            .and_then(|port| u16::try_from(port).ok()),
+        image_removed: row.get::<i64>("image_removed") != 0,
+        port: row.get::<Option<i64>>("port").and_then(|port| u16::try_from(port).ok()),
         reason: from_optional_json(row, "reason")?,
-        cancel_requested: row.get::<i64, _>("cancel_requested") != 0,
+        cancel_requested: row.get::<i64>("cancel_requested") != 0,
         went_live_at_ms: row.get("went_live_at_ms"),
         created_at_ms: row.get("created_at_ms"),
         finished_at_ms: row.get("finished_at_ms"),
@@ -226,7 +224,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`].
     pub async fn deployment(&self, organization: OrganizationId, id: DeploymentId) -> Result<Deployment> {
-        let row = sqlx::query(OF_ORGANIZATION)
+        let row = query(OF_ORGANIZATION)
             .bind(organization.to_string())
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -240,7 +238,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn any_deployment(&self, id: DeploymentId) -> Result<Option<Deployment>> {
-        sqlx::query(COLUMNS)
+        query(COLUMNS)
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?
@@ -254,7 +252,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deployments(&self, service: ServiceId, before: i64, limit: i64) -> Result<Vec<Deployment>> {
-        let rows = sqlx::query(LIST)
+        let rows = query(LIST)
             .bind(service.to_string())
             .bind(before)
             .bind(limit)
@@ -268,7 +266,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unfinished_deployments(&self) -> Result<Vec<Deployment>> {
-        sqlx::query(UNFINISHED)
+        query(UNFINISHED)
             .fetch_all(&self.readers)
             .await?
             .iter()
@@ -281,7 +279,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deployments_with_image(&self, service: ServiceId) -> Result<Vec<Deployment>> {
-        sqlx::query(WITH_IMAGE)
+        query(WITH_IMAGE)
             .bind(service.to_string())
             .fetch_all(&self.readers)
             .await?
@@ -295,13 +293,13 @@ impl Store {
     /// # Errors
     /// [`Error::Sealed`] with another `ENCRYPTION_KEY`.
     pub async fn deployment_environment(&self, id: DeploymentId) -> Result<Environment> {
-        let row = sqlx::query(ENVIRONMENT)
+        let row = query(ENVIRONMENT)
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?
             .ok_or_else(|| Error::missing("deployment", id))?;
         let organization = row
-            .get::<&str, _>("organization_id")
+            .get::<&str>("organization_id")
             .parse()
             .map_err(Error::corrupt("organization id"))?;
         let opened = self
@@ -315,10 +313,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn request_cancel(&self, id: DeploymentId) -> Result<bool> {
-        let mut write = self.write().await?;
-        let asked = write.request_cancel(id).await?;
-        write.commit().await?;
-        Ok(asked)
+        transaction!(self, |write| { write.request_cancel(id).await? })
     }
 
     /// Moves a deployment from the status that the caller saw.
@@ -332,17 +327,10 @@ impl Store {
         event: DeploymentEvent,
     ) -> Result<DeploymentStatus> {
         let to = from.after(event).map_err(Error::corrupt("deployment status"))?;
-        let mut write = self.write().await?;
-        let done = sqlx::query(MOVE)
-            .bind(to.name())
-            .bind(id.to_string())
-            .bind(from.name())
-            .execute(&mut *write.transaction)
-            .await?;
-        if done.rows_affected() == 0 {
+        let statement = query(MOVE).bind(to.name()).bind(id.to_string()).bind(from.name());
+        if self.change(statement).await? == 0 {
             return Err(Error::stale("deployment", id));
         }
-        write.commit().await?;
         Ok(to)
     }
 
@@ -351,15 +339,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_commit(&self, id: DeploymentId, facts: &CommitFacts) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(SET_COMMIT)
-            .bind(facts.commit.as_str())
-            .bind(&facts.message)
-            .bind(&facts.author)
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(
+            query(SET_COMMIT)
+                .bind(facts.commit.as_str())
+                .bind(&facts.message)
+                .bind(&facts.author)
+                .bind(id.to_string()),
+        )
+        .await
+        .map(drop)
     }
 
     /// Keeps what was detected.
@@ -367,13 +355,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_plan(&self, id: DeploymentId, plan: &serde_json::Value) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(SET_PLAN)
-            .bind(to_json(plan))
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(SET_PLAN).bind(to_json(plan)).bind(id.to_string()))
+            .await
+            .map(drop)
     }
 
     /// Keeps what runs.
@@ -381,13 +365,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_image(&self, id: DeploymentId, image: &StoredImage) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(SET_IMAGE)
-            .bind(to_json(image))
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(SET_IMAGE).bind(to_json(image)).bind(id.to_string()))
+            .await
+            .map(drop)
     }
 
     /// Keeps the port that was found.
@@ -395,13 +375,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_port(&self, id: DeploymentId, port: u16) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(SET_PORT)
-            .bind(i64::from(port))
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(SET_PORT).bind(i64::from(port)).bind(id.to_string()))
+            .await
+            .map(drop)
     }
 
     /// Keeps that retention removed the image.
@@ -409,12 +385,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_image_removed(&self, id: DeploymentId) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(IMAGE_REMOVED)
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(IMAGE_REMOVED).bind(id.to_string())).await.map(drop)
     }
 
     /// Begins a phase, again after a crash.
@@ -422,20 +393,22 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn begin_phase(&self, id: DeploymentId, phase: Phase, deadline_seconds: u32) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(DROP_PHASE)
-            .bind(id.to_string())
-            .bind(phase.name())
-            .execute(&mut *write.transaction)
-            .await?;
-        sqlx::query(BEGIN_PHASE)
-            .bind(id.to_string())
-            .bind(phase.name())
-            .bind(now_ms())
-            .bind(i64::from(deadline_seconds))
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        let deployment = id.to_string();
+        transaction!(self, |write| {
+            write.lock(LOCK, &deployment).await?;
+            query(DROP_PHASE)
+                .bind(&deployment)
+                .bind(phase.name())
+                .execute(&mut write.transaction)
+                .await?;
+            query(BEGIN_PHASE)
+                .bind(&deployment)
+                .bind(phase.name())
+                .bind(now_ms())
+                .bind(i64::from(deadline_seconds))
+                .execute(&mut write.transaction)
+                .await?;
+        })
     }
 
     /// Ends a phase.
@@ -443,15 +416,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_phase(&self, id: DeploymentId, phase: Phase, status: &str) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(END_PHASE)
-            .bind(status)
-            .bind(now_ms())
-            .bind(id.to_string())
-            .bind(phase.name())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(
+            query(END_PHASE)
+                .bind(status)
+                .bind(now_ms())
+                .bind(id.to_string())
+                .bind(phase.name()),
+        )
+        .await
+        .map(drop)
     }
 
     /// Ends the draining of whatever served before, for which of the service's deployments it was begun.
@@ -459,13 +432,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_drains(&self, service: ServiceId) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(END_DRAINS)
-            .bind(now_ms())
-            .bind(service.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(END_DRAINS).bind(now_ms()).bind(service.to_string()))
+            .await
+            .map(drop)
     }
 
     /// The phases, in order.
@@ -473,10 +442,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn phases(&self, id: DeploymentId) -> Result<Vec<PhaseRow>> {
-        let rows = sqlx::query(PHASES)
-            .bind(id.to_string())
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = query(PHASES).bind(id.to_string()).fetch_all(&self.readers).await?;
         Ok(rows
             .iter()
             .map(|row| PhaseRow {
@@ -494,32 +460,34 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn put_steps(&self, id: DeploymentId, steps: &[BuildStep]) -> Result<()> {
-        let mut write = self.write().await?;
         let deployment = id.to_string();
-        for step in steps {
-            let done = sqlx::query(UPDATE_STEP)
-                .bind(&step.name)
-                .bind(i64::from(step.cached))
-                .bind(step.seconds)
-                .bind(&step.error)
-                .bind(&deployment)
-                .bind(&step.id)
-                .execute(&mut *write.transaction)
-                .await?;
-            if done.rows_affected() == 0 {
-                sqlx::query(INSERT_STEP)
-                    .bind(&deployment)
-                    .bind(&step.id)
+        transaction!(self, |write| {
+            // Positions are counted.
+            write.lock(LOCK, &deployment).await?;
+            for step in steps {
+                let done = query(UPDATE_STEP)
                     .bind(&step.name)
                     .bind(i64::from(step.cached))
                     .bind(step.seconds)
                     .bind(&step.error)
                     .bind(&deployment)
-                    .execute(&mut *write.transaction)
+                    .bind(&step.id)
+                    .execute(&mut write.transaction)
                     .await?;
+                if done == 0 {
+                    query(INSERT_STEP)
+                        .bind(&deployment)
+                        .bind(&step.id)
+                        .bind(&step.name)
+                        .bind(i64::from(step.cached))
+                        .bind(step.seconds)
+                        .bind(&step.error)
+                        .bind(&deployment)
+                        .execute(&mut write.transaction)
+                        .await?;
+                }
             }
-        }
-        write.commit().await
+        })
     }
 
     /// Forgets the steps of a build that begins anew.
@@ -527,12 +495,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn drop_steps(&self, id: DeploymentId) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(DROP_STEPS)
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(DROP_STEPS).bind(id.to_string())).await.map(drop)
     }
 
     /// The steps of the build, in order.
@@ -540,13 +503,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn steps(&self, id: DeploymentId) -> Result<Vec<BuildStep>> {
-        let rows = sqlx::query(STEPS).bind(id.to_string()).fetch_all(&self.readers).await?;
+        let rows = query(STEPS).bind(id.to_string()).fetch_all(&self.readers).await?;
         Ok(rows
             .iter()
             .map(|row| BuildStep {
                 id: row.get("step_id"),
                 name: row.get("name"),
-                cached: row.get::<i64, _>("cached") != 0,
+                cached: row.get::<i64>("cached") != 0,
                 seconds: row.get("seconds"),
                 error: row.get("error"),
             })
@@ -561,23 +524,20 @@ impl Write {
     /// [`Error::Missing`] when the service is gone or going.
     pub async fn insert_deployment(&mut self, store: &Store, new: &NewDeployment) -> Result<()> {
         let service = new.service.to_string();
-        let done = sqlx::query(COUNT_UP)
-            .bind(&service)
-            .execute(&mut *self.transaction)
-            .await?;
-        if done.rows_affected() == 0 {
+        let done = query(COUNT_UP).bind(&service).execute(&mut self.transaction).await?;
+        if done == 0 {
             return Err(Error::missing("service", new.service));
         }
-        let number: i64 = sqlx::query(NUMBER)
+        let number: i64 = query(NUMBER)
             .bind(&service)
-            .fetch_one(&mut *self.transaction)
+            .fetch_one(&mut self.transaction)
             .await?
             .get("deployment_count");
         let environment = serde_json::to_vec(&new.environment).map_err(Error::corrupt("environment"))?;
         let sealed = store
             .sealer
             .seal(new.organization, &environment_row(new.id), &environment)?;
-        sqlx::query(INSERT)
+        query(INSERT)
             .bind(new.id.to_string())
             .bind(&service)
             .bind(number)
@@ -592,7 +552,7 @@ impl Write {
             .bind(new.plan.as_ref().map(to_json))
             .bind(new.port.map(i64::from))
             .bind(now_ms())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(())
     }
@@ -619,17 +579,13 @@ impl Write {
         service: ServiceId,
         but: DeploymentId,
     ) -> Result<Vec<DeploymentId>> {
-        let rows = sqlx::query(sql)
+        let rows = query(sql)
             .bind(service.to_string())
             .bind(but.to_string())
-            .fetch_all(&mut *self.transaction)
+            .fetch_all(&mut self.transaction)
             .await?;
         rows.iter()
-            .map(|row| {
-                row.get::<&str, _>("id")
-                    .parse()
-                    .map_err(Error::corrupt("deployment id"))
-            })
+            .map(|row| row.get::<&str>("id").parse().map_err(Error::corrupt("deployment id")))
             .collect()
     }
 
@@ -638,11 +594,11 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn request_cancel(&mut self, id: DeploymentId) -> Result<bool> {
-        let done = sqlx::query(REQUEST_CANCEL)
+        let done = query(REQUEST_CANCEL)
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Says that the deployment serves.
@@ -650,12 +606,12 @@ impl Write {
     /// # Errors
     /// [`Error::Stale`] when it was not being checked, or someone asked to cancel it: from here on nobody can.
     pub async fn go_live(&mut self, id: DeploymentId) -> Result<()> {
-        let done = sqlx::query(MOVE_LIVE)
+        let done = query(MOVE_LIVE)
             .bind(now_ms())
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             Err(Error::stale("deployment", id))
         } else {
             Ok(())
@@ -667,10 +623,10 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn set_finished(&mut self, id: DeploymentId) -> Result<()> {
-        sqlx::query(FINISHED)
+        query(FINISHED)
             .bind(now_ms())
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(())
     }
@@ -686,32 +642,51 @@ impl Write {
         event: DeploymentEvent,
         reason: Option<&Reason>,
     ) -> Result<bool> {
-        let row = sqlx::query(COLUMNS)
+        let row = query(COLUMNS)
             .bind(id.to_string())
-            .fetch_optional(&mut *self.transaction)
+            .locking()
+            .fetch_optional(&mut self.transaction)
             .await?;
         let Some(row) = row else { return Ok(false) };
         let from = read(&row)?.status;
         let Ok(to) = from.after(event) else { return Ok(false) };
-        let done = sqlx::query(FINISH)
+        let done = query(FINISH)
             .bind(to.name())
             .bind(reason.map(to_json))
             .bind(now_ms())
             .bind(id.to_string())
             .bind(from.name())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         let phase_status = if to == DeploymentStatus::Failed {
             "failed"
         } else {
             "cancelled"
         };
-        sqlx::query(END_PHASES)
+        query(END_PHASES)
             .bind(phase_status)
             .bind(now_ms())
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::deployment::DeploymentStatus;
+
+    use super::{REQUEST_CANCEL, RUNNING, UNFINISHED};
+
+    #[test]
+    fn the_statements_name_every_status_that_is_over_or_is_not() {
+        for status in DeploymentStatus::ALL {
+            let quoted = format!("'{}'", status.name());
+            assert_eq!(UNFINISHED.contains(&quoted), !status.is_final(), "{quoted}");
+            assert_eq!(REQUEST_CANCEL.contains(&quoted), status.is_final(), "{quoted}");
+            let is_running = !status.is_final() && status != DeploymentStatus::Queued;
+            assert_eq!(RUNNING.contains(&quoted), !is_running, "{quoted}");
+        }
     }
 }

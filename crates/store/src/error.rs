@@ -48,17 +48,84 @@ pub enum Error {
         /// What the program knows.
         known: i64,
     },
-    /// The database itself.
+    /// The database does not answer, or is too busy, and will do later. Nothing was written, unless it fell silent while
+    /// it was told to commit.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused.
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+/// Two writes stood in each other's way and this one was undone: serialization failure and deadlock of PostgreSQL,
+/// deadlock and lock wait timeout of MariaDB.
+const CONFLICTS: [&str; 4] = ["40001", "40P01", "1213", "1205"];
+/// SQLSTATEs of a PostgreSQL server that ends, begins, is full, or took too long (08… is the connection's own class).
+const POSTGRES_AWAY: [&str; 6] = ["57P01", "57P02", "57P03", "57014", "55P03", "53300"];
+/// The same of MariaDB: full, ending, connection killed, statement too long, and what a proxy in between says.
+const MARIADB_AWAY: [u16; 8] = [1040, 1053, 1203, 1226, 1317, 1927, 1969, 4031];
+/// SQLite's `BUSY` and `LOCKED`; the upper bits say more.
+const SQLITE_BUSY: [i64; 2] = [5, 6];
+
+/// The code by which the server itself knows the error.
+fn code_of(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mariadb) => Some(mariadb.number().to_string()),
+        None => error.code().map(std::borrow::Cow::into_owned),
+    }
+}
+
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(database) => {
+            if let Some(mariadb) = database.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+                return MARIADB_AWAY.contains(&mariadb.number());
+            }
+            let code = database.code().unwrap_or_default();
+            if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                return code
+                    .parse::<i64>()
+                    .is_ok_and(|code| SQLITE_BUSY.contains(&(code & 0xff)));
+            }
+            code.starts_with("08") || POSTGRES_AWAY.contains(&code.as_ref())
+        }
+        _ => false,
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let conflict = code_of(&error).is_some_and(|code| CONFLICTS.contains(&code.as_str()));
+        if conflict || is_away(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Database(error)
+        }
+    }
 }
 
 impl Error {
     /// Says `Taken` where a unique index was broken.
-    pub(crate) fn taken(what: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |error| match error.as_database_error() {
-            Some(database) if database.is_unique_violation() => Self::Taken { what },
-            _ => Self::Database(error),
+    pub(crate) fn taken(what: &'static str) -> impl Fn(Self) -> Self {
+        move |error| match &error {
+            Self::Database(sqlx::Error::Database(cause)) if cause.is_unique_violation() => Self::Taken { what },
+            _ => error,
+        }
+    }
+
+    /// Whether the whole write was undone because of another one, and can be done again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        match self {
+            Self::Unavailable(cause) => code_of(cause).is_some_and(|code| CONFLICTS.contains(&code.as_str())),
+            _ => false,
         }
     }
 

@@ -1,9 +1,8 @@
 //! What a repeated request was answered the first time.
 
 use domain::OrganizationId;
-use sqlx::Row;
 
-use crate::{Result, Store, now_ms};
+use crate::{Error, Result, Store, now_ms, sql::query};
 
 /// How long an answer is kept.
 pub const KEPT_MS: i64 = 24 * 3600 * 1000;
@@ -32,6 +31,8 @@ const FIND: &str =
     "SELECT request_digest, status, body, created_at_ms FROM idempotency_keys WHERE organization_id = ? AND name = ?";
 const INSERT: &str =
     "INSERT INTO idempotency_keys (organization_id, name, request_digest, created_at_ms) VALUES (?, ?, ?, ?)";
+const DELETE_OLD: &str =
+    "DELETE FROM idempotency_keys WHERE organization_id = ? AND name = ? AND request_digest = ? AND created_at_ms = ?";
 const DELETE: &str = "DELETE FROM idempotency_keys WHERE organization_id = ? AND name = ?";
 const ANSWER: &str = "UPDATE idempotency_keys SET status = ?, body = ? WHERE organization_id = ? AND name = ?";
 const PRUNE: &str = "DELETE FROM idempotency_keys WHERE created_at_ms < ?";
@@ -43,43 +44,43 @@ impl Store {
     /// When the database fails.
     pub async fn take_idempotency_key(&self, organization: OrganizationId, name: &str, digest: &str) -> Result<Known> {
         let organization = organization.to_string();
-        let mut write = self.write().await?;
-        let found = sqlx::query(FIND)
-            .bind(&organization)
-            .bind(name)
-            .fetch_optional(&mut *write.transaction)
-            .await?;
-        if let Some(row) = found {
-            let age_ms = now_ms() - row.get::<i64, _>("created_at_ms");
-            let status: Option<i64> = row.get("status");
-            let dead = status.is_none() && age_ms > DEAD_MS;
-            if !dead && age_ms < KEPT_MS {
-                if row.get::<&str, _>("request_digest") != digest {
-                    return Ok(Known::Other);
+        loop {
+            let found = query(FIND).bind(&organization).bind(name);
+            if let Some(row) = found.fetch_optional(&self.readers).await? {
+                let created_at_ms: i64 = row.get("created_at_ms");
+                let age_ms = now_ms() - created_at_ms;
+                let status: Option<i64> = row.get("status");
+                let used_for: &str = row.get("request_digest");
+                let dead = status.is_none() && age_ms > DEAD_MS;
+                if !dead && age_ms < KEPT_MS {
+                    if used_for != digest {
+                        return Ok(Known::Other);
+                    }
+                    return Ok(match status {
+                        None => Known::UnderWay,
+                        Some(status) => Known::Answered {
+                            status: u16::try_from(status).unwrap_or(500),
+                            body: row.get::<Option<Vec<u8>>>("body").unwrap_or_default(),
+                        },
+                    });
                 }
-                return Ok(match status {
-                    None => Known::UnderWay,
-                    Some(status) => Known::Answered {
-                        status: u16::try_from(status).unwrap_or(500),
-                        body: row.get::<Option<Vec<u8>>, _>("body").unwrap_or_default(),
-                    },
-                });
-            }
-            sqlx::query(DELETE)
-                .bind(&organization)
-                .bind(name)
-                .execute(&mut *write.transaction)
+                // Only the old one that was seen: another request may have taken the key meanwhile.
+                self.change(
+                    query(DELETE_OLD)
+                        .bind(&organization)
+                        .bind(name)
+                        .bind(used_for)
+                        .bind(created_at_ms),
+                )
                 .await?;
+            }
+            let taking = query(INSERT).bind(&organization).bind(name).bind(digest).bind(now_ms());
+            match self.change(taking).await.map_err(Error::taken("idempotency key")) {
+                // Another one was first: see what it is.
+                Err(Error::Taken { .. }) => {}
+                end => return end.map(|_| Known::New),
+            }
         }
-        sqlx::query(INSERT)
-            .bind(&organization)
-            .bind(name)
-            .bind(digest)
-            .bind(now_ms())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(Known::New)
     }
 
     /// Keeps what the first request was answered; without an answer, the key is free again.
@@ -92,16 +93,13 @@ impl Store {
         name: &str,
         answer: Option<(u16, &[u8])>,
     ) -> Result<()> {
-        let mut write = self.write().await?;
-        match answer {
-            Some((status, body)) => sqlx::query(ANSWER).bind(i64::from(status)).bind(body),
-            None => sqlx::query(DELETE),
-        }
-        .bind(organization.to_string())
-        .bind(name)
-        .execute(&mut *write.transaction)
-        .await?;
-        write.commit().await
+        let statement = match answer {
+            Some((status, body)) => query(ANSWER).bind(i64::from(status)).bind(body),
+            None => query(DELETE),
+        };
+        self.change(statement.bind(organization.to_string()).bind(name))
+            .await
+            .map(drop)
     }
 
     /// Forgets old answers.
@@ -109,12 +107,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn prune_idempotency_keys(&self) -> Result<u64> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(PRUNE)
-            .bind(now_ms() - KEPT_MS)
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(done.rows_affected())
+        self.change(query(PRUNE).bind(now_ms() - KEPT_MS)).await
     }
 }

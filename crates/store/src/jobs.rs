@@ -5,11 +5,12 @@
 //! they were made.
 
 use domain::{JobId, OrganizationId, Reason};
-use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     Error, Result, Store, Write, now_ms,
     services::{from_optional_json, to_json},
+    sql::{Row, query},
+    transaction,
 };
 
 /// A job.
@@ -57,6 +58,7 @@ pub struct JournalEntry {
     pub made: Option<serde_json::Value>,
 }
 
+const LOCK_ORGANIZATION: &str = "SELECT id FROM organizations WHERE id = ?";
 const INSERT: &str = "INSERT INTO jobs (id, organization_id, name, subject, serial_key, status, run_after_ms, created_at_ms) \
     VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)";
 const CANDIDATES: &str = "SELECT * FROM jobs WHERE status IN ('waiting', 'running') AND lease_until_ms <= ? \
@@ -75,7 +77,7 @@ const CANCEL_WAITING: &str = "UPDATE jobs SET status = 'done', finished_at_ms = 
     WHERE subject = ? AND name = ? AND status = 'waiting' AND attempt = 0";
 const GET: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id = ?";
 const LIST: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
-const NEXT_RUN: &str = "SELECT MIN(run_after_ms) AS next FROM jobs WHERE status = 'waiting'";
+const NEXT_RUN: &str = "SELECT MIN(run_after_ms) AS due_at_ms FROM jobs WHERE status = 'waiting'";
 const UNFINISHED_OF: &str =
     "SELECT COUNT(*) AS number FROM jobs WHERE serial_key = ? AND status IN ('waiting', 'running')";
 const UNFINISHED_KEYS: &str = "SELECT DISTINCT serial_key FROM jobs WHERE status IN ('waiting', 'running')";
@@ -96,11 +98,11 @@ pub struct Claim {
     pub owner: String,
 }
 
-fn read(row: &SqliteRow) -> Result<Job> {
+fn read(row: &Row) -> Result<Job> {
     Ok(Job {
-        id: row.get::<&str, _>("id").parse().map_err(Error::corrupt("job id"))?,
+        id: row.get::<&str>("id").parse().map_err(Error::corrupt("job id"))?,
         organization: row
-            .get::<&str, _>("organization_id")
+            .get::<&str>("organization_id")
             .parse()
             .map_err(Error::corrupt("organization id"))?,
         name: row.get("name"),
@@ -125,16 +127,20 @@ impl Write {
         subject: &str,
         serial_key: &str,
     ) -> Result<JobId> {
+        // Jobs of a key run in the order of their ids. So an id is minted only when no other write can commit an earlier one
+        // later: nobody who looks for jobs would have seen that one.
+        let tenant = organization.to_string();
+        self.lock(LOCK_ORGANIZATION, &tenant).await?;
         let id = JobId::mint();
-        sqlx::query(INSERT)
+        query(INSERT)
             .bind(id.to_string())
-            .bind(organization.to_string())
+            .bind(&tenant)
             .bind(name)
             .bind(subject)
             .bind(serial_key)
             .bind(now_ms())
             .bind(now_ms())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(id)
     }
@@ -144,25 +150,27 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn cancel_waiting(&mut self, name: &str, subject: &str) -> Result<bool> {
-        let done = sqlx::query(CANCEL_WAITING)
+        let done = query(CANCEL_WAITING)
             .bind(now_ms())
             .bind(subject)
             .bind(name)
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
-    /// Goes on only if the worker still holds the job: the fence of whatever else is written here.
+    /// Goes on only if the worker still holds the job, and keeps it from others until the write ends: the fence of whatever
+    /// else is written here.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
     pub async fn require_lease(&mut self, claim: &Claim) -> Result<()> {
-        let holds = sqlx::query(HOLDS)
+        let holds = query(HOLDS)
             .bind(claim.job.id.to_string())
             .bind(&claim.owner)
             .bind(claim.job.attempt)
-            .fetch_optional(&mut *self.transaction)
+            .locking()
+            .fetch_optional(&mut self.transaction)
             .await?;
         if holds.is_some() {
             Ok(())
@@ -176,16 +184,16 @@ impl Write {
     /// # Errors
     /// [`Error::LeaseLost`].
     pub async fn finish_job(&mut self, claim: &Claim, failed: Option<&Reason>) -> Result<()> {
-        let done = sqlx::query(FINISH)
+        let done = query(FINISH)
             .bind(if failed.is_some() { "failed" } else { "done" })
             .bind(failed.map(to_json))
             .bind(now_ms())
             .bind(claim.job.id.to_string())
             .bind(&claim.owner)
             .bind(claim.job.attempt)
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             Err(Error::LeaseLost(claim.job.id.to_string()))
         } else {
             Ok(())
@@ -200,7 +208,7 @@ impl Store {
     /// When the database fails.
     pub async fn claim_jobs(&self, owner: &str, lease_ms: i64, limit: i64) -> Result<Vec<Claim>> {
         let now = now_ms();
-        let rows = sqlx::query(CANDIDATES)
+        let rows = query(CANDIDATES)
             .bind(now)
             .bind(now)
             .bind(limit)
@@ -209,17 +217,13 @@ impl Store {
         let mut claims = Vec::new();
         for row in &rows {
             let mut job = read(row)?;
-            let mut write = self.write().await?;
-            let done = sqlx::query(CLAIM)
+            let claiming = query(CLAIM)
                 .bind(owner)
                 .bind(now + lease_ms)
                 .bind(job.id.to_string())
                 .bind(job.attempt)
-                .bind(now)
-                .execute(&mut *write.transaction)
-                .await?;
-            write.commit().await?;
-            if done.rows_affected() == 1 {
+                .bind(now);
+            if self.change(claiming).await? == 1 {
                 job.attempt += 1;
                 job.status = "running".to_owned();
                 claims.push(Claim {
@@ -236,16 +240,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn renew_lease(&self, claim: &Claim, lease_ms: i64) -> Result<bool> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(RENEW)
+        let renewing = query(RENEW)
             .bind(now_ms() + lease_ms)
             .bind(claim.job.id.to_string())
             .bind(&claim.owner)
-            .bind(claim.job.attempt)
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(done.rows_affected() > 0)
+            .bind(claim.job.attempt);
+        Ok(self.change(renewing).await? > 0)
     }
 
     /// Ends a job that this worker holds.
@@ -253,9 +253,7 @@ impl Store {
     /// # Errors
     /// [`Error::LeaseLost`].
     pub async fn finish_job(&self, claim: &Claim, failed: Option<&Reason>) -> Result<()> {
-        let mut write = self.write().await?;
-        write.finish_job(claim, failed).await?;
-        write.commit().await
+        transaction!(self, |write| { write.finish_job(claim, failed).await? })
     }
 
     /// Puts a job back for later.
@@ -263,30 +261,29 @@ impl Store {
     /// # Errors
     /// [`Error::LeaseLost`].
     pub async fn put_back(&self, claim: &Claim, why: &Reason, after_ms: i64) -> Result<()> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(AGAIN)
-            .bind(to_json(why))
-            .bind(now_ms() + after_ms)
-            .bind(claim.job.id.to_string())
-            .bind(&claim.owner)
-            .bind(claim.job.attempt)
-            .execute(&mut *write.transaction)
+        let done = self
+            .change(
+                query(AGAIN)
+                    .bind(to_json(why))
+                    .bind(now_ms() + after_ms)
+                    .bind(claim.job.id.to_string())
+                    .bind(&claim.owner)
+                    .bind(claim.job.attempt),
+            )
             .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(Error::LeaseLost(claim.job.id.to_string()));
         }
-        write.commit().await
+        Ok(())
     }
 
-    /// Ends every lease. Only for the one process that holds the lock of a database file: whoever held them is dead.
+    /// Ends every lease. Only for the one process that holds the lock of a database file: whoever held them is dead. On a
+    /// server, leases of the dead end by their time.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn release_all_leases(&self) -> Result<u64> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(RELEASE).execute(&mut *write.transaction).await?;
-        write.commit().await?;
-        Ok(done.rows_affected())
+        self.change(query(RELEASE)).await
     }
 
     /// One job of an organization.
@@ -294,7 +291,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`].
     pub async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Job> {
-        let row = sqlx::query(GET)
+        let row = query(GET)
             .bind(organization.to_string())
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -308,7 +305,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn jobs(&self, organization: OrganizationId, before: &str, limit: i64) -> Result<Vec<Job>> {
-        let rows = sqlx::query(LIST)
+        let rows = query(LIST)
             .bind(organization.to_string())
             .bind(before)
             .bind(limit)
@@ -322,7 +319,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn next_job_at(&self) -> Result<Option<i64>> {
-        Ok(sqlx::query(NEXT_RUN).fetch_one(&self.readers).await?.get("next"))
+        Ok(query(NEXT_RUN).fetch_one(&self.readers).await?.get("due_at_ms"))
     }
 
     /// How many jobs of a serial key are not over.
@@ -330,7 +327,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unfinished_jobs_of(&self, serial_key: &str) -> Result<i64> {
-        Ok(sqlx::query(UNFINISHED_OF)
+        Ok(query(UNFINISHED_OF)
             .bind(serial_key)
             .fetch_one(&self.readers)
             .await?
@@ -342,7 +339,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unfinished_serial_keys(&self) -> Result<std::collections::BTreeSet<String>> {
-        let rows = sqlx::query(UNFINISHED_KEYS).fetch_all(&self.readers).await?;
+        let rows = query(UNFINISHED_KEYS).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(|row| row.get("serial_key")).collect())
     }
 
@@ -351,13 +348,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn prune_jobs(&self, before_ms: i64) -> Result<u64> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(PRUNE)
-            .bind(before_ms)
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(done.rows_affected())
+        self.change(query(PRUNE).bind(before_ms)).await
     }
 
     /// The journal of a job's saga, in order.
@@ -365,15 +356,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
-        let rows = sqlx::query(JOURNAL)
-            .bind(job.to_string())
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = query(JOURNAL).bind(job.to_string()).fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| {
                 Ok(JournalEntry {
                     step: row.get("step"),
-                    state: match row.get::<&str, _>("state") {
+                    state: match row.get::<&str>("state") {
                         "done" => StepState::Done,
                         "undone" => StepState::Undone,
                         _ => StepState::Started,
@@ -395,34 +383,35 @@ impl Store {
         state: StepState,
         made: Option<&serde_json::Value>,
     ) -> Result<()> {
-        let mut write = self.write().await?;
         let job = claim.job.id.to_string();
-        write.require_lease(claim).await?;
         let state = match state {
             StepState::Started => "started",
             StepState::Done => "done",
             StepState::Undone => "undone",
         };
         let made = made.map(to_json);
-        let done = sqlx::query(JOURNAL_UPDATE)
-            .bind(state)
-            .bind(&made)
-            .bind(now_ms())
-            .bind(&job)
-            .bind(step)
-            .execute(&mut *write.transaction)
-            .await?;
-        if done.rows_affected() == 0 {
-            sqlx::query(JOURNAL_INSERT)
-                .bind(&job)
-                .bind(step)
+        transaction!(self, |write| {
+            // Steps that run together count their places one after the other under it.
+            write.require_lease(claim).await?;
+            let done = query(JOURNAL_UPDATE)
                 .bind(state)
                 .bind(&made)
                 .bind(now_ms())
                 .bind(&job)
-                .execute(&mut *write.transaction)
+                .bind(step)
+                .execute(&mut write.transaction)
                 .await?;
-        }
-        write.commit().await
+            if done == 0 {
+                query(JOURNAL_INSERT)
+                    .bind(&job)
+                    .bind(step)
+                    .bind(state)
+                    .bind(&made)
+                    .bind(now_ms())
+                    .bind(&job)
+                    .execute(&mut write.transaction)
+                    .await?;
+            }
+        })
     }
 }

@@ -1,21 +1,25 @@
-//! State: one module per aggregate, over SQLite. SQL stands as a named constant beside the function that runs it, in
-//! the subset that PostgreSQL and MariaDB understand too (no `RETURNING`, no `ON CONFLICT`, ids minted in Rust).
+//! State: one module per aggregate, over SQLite, PostgreSQL or MariaDB. SQL stands as a named constant beside the function
+//! that runs it, in the subset that all three understand (no `RETURNING`, no `ON CONFLICT`, ids minted in Rust). Only `sql`
+//! and `migrations` know a driver.
 
 mod database;
 pub mod deployments;
 mod error;
 pub mod idempotency;
 pub mod jobs;
+mod location;
 pub mod logs;
 mod migrations;
 pub mod organizations;
 pub mod projects;
 pub mod seal;
 pub mod services;
+mod sql;
 pub mod variables;
 
-pub use database::{Store, Write};
+pub use database::{Store, Tries, Write};
 pub use error::Error;
+pub use location::{BadLocation, Location};
 
 /// The result of everything here.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,9 +1,12 @@
 //! Log lines, numbered from 1 without gaps within a deployment (build) or a service (run).
 
 use domain::{DeploymentId, ServiceId, logs::LogLevel, ports::infrastructure::OutputCursor};
-use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::{Result, Store};
+use crate::{
+    Error, Result, Store,
+    sql::{Row, query},
+    transaction,
+};
 
 /// Whose lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +54,8 @@ macro_rules! both {
     };
 }
 
+const LOCK_BUILD: &str = "SELECT id FROM deployments WHERE id = ?";
+const LOCK_RUN: &str = "SELECT id FROM services WHERE id = ?";
 const NEWEST_BUILD: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM deployment_logs WHERE deployment_id = ?";
 const NEWEST_RUN: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM service_logs WHERE service_id = ?";
 const INSERT_BUILD: &str = "INSERT INTO deployment_logs (deployment_id, sequence, at_ns, phase, level, origin, message) \
@@ -58,20 +63,20 @@ const INSERT_BUILD: &str = "INSERT INTO deployment_logs (deployment_id, sequence
 const INSERT_RUN: &str = "INSERT INTO service_logs (service_id, sequence, at_ns, phase, level, origin, message) \
     VALUES (?, ?, ?, ?, ?, ?, ?)";
 const READ_BUILD: &str = "SELECT * FROM deployment_logs WHERE deployment_id = ? AND sequence > ? \
-    AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE ? ESCAPE '!') ORDER BY sequence LIMIT ?";
+    AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE LOWER(?) ESCAPE '!') ORDER BY sequence LIMIT ?";
 const READ_RUN: &str = "SELECT * FROM service_logs WHERE service_id = ? AND sequence > ? \
-    AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE ? ESCAPE '!') ORDER BY sequence LIMIT ?";
+    AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE LOWER(?) ESCAPE '!') ORDER BY sequence LIMIT ?";
 const CURSOR: &str = "SELECT at_ns, lines_at_that_time FROM output_cursors WHERE instance = ?";
 const UPDATE_CURSOR: &str = "UPDATE output_cursors SET at_ns = ?, lines_at_that_time = ? WHERE instance = ?";
 const INSERT_CURSOR: &str =
     "INSERT INTO output_cursors (instance, service_id, at_ns, lines_at_that_time) VALUES (?, ?, ?, ?)";
 const PRUNE_RUN: &str = "DELETE FROM service_logs WHERE service_id = ? AND sequence <= ?";
 
-fn read(row: &SqliteRow) -> Line {
+fn read(row: &Row) -> Line {
     Line {
         sequence: row.get("sequence"),
         at_ns: row.get("at_ns"),
-        phase: match row.get::<&str, _>("phase") {
+        phase: match row.get::<&str>("phase") {
             "provision" => "provision",
             "build" => "build",
             "release" => "release",
@@ -88,7 +93,7 @@ fn read(row: &SqliteRow) -> Line {
 /// A `LIKE` pattern that finds the text itself.
 fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
-    for character in text.to_ascii_lowercase().chars() {
+    for character in text.chars() {
         if matches!(character, '%' | '_' | '!') {
             pattern.push('!');
         }
@@ -105,46 +110,48 @@ impl Store {
     /// # Errors
     /// When the database fails; then no line is kept.
     pub async fn append_lines(&self, log: Log, lines: &mut [Line], cursor: Option<(&str, OutputCursor)>) -> Result<()> {
-        let mut write = self.write().await?;
-        let (newest, id) = both!(log, NEWEST_BUILD, NEWEST_RUN);
+        let (lock, id) = both!(log, LOCK_BUILD, LOCK_RUN);
+        let (newest, _) = both!(log, NEWEST_BUILD, NEWEST_RUN);
         let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
-        let mut sequence: i64 = sqlx::query(newest)
-            .bind(&id)
-            .fetch_one(&mut *write.transaction)
-            .await?
-            .get("newest");
-        for line in lines.iter_mut() {
-            sequence += 1;
-            line.sequence = sequence;
-            sqlx::query(insert)
-                .bind(&id)
-                .bind(sequence)
-                .bind(line.at_ns)
-                .bind(line.phase)
-                .bind(line.level.name())
-                .bind(&line.origin)
-                .bind(&line.message)
-                .execute(&mut *write.transaction)
-                .await?;
-        }
-        if let (Log::Run(_), Some((instance, cursor))) = (log, cursor) {
-            let done = sqlx::query(UPDATE_CURSOR)
-                .bind(cursor.at_ns)
-                .bind(i64::from(cursor.lines_at_that_time))
-                .bind(instance)
-                .execute(&mut *write.transaction)
-                .await?;
-            if done.rows_affected() == 0 {
-                sqlx::query(INSERT_CURSOR)
-                    .bind(instance)
+        transaction!(self, |write| {
+            // Numbers are given one writer after the other, and become visible in their order.
+            if !write.lock(lock, &id).await? {
+                return Err(Error::missing("log", &id));
+            }
+            let newest = query(newest).bind(&id).fetch_one(&mut write.transaction).await?;
+            let mut sequence: i64 = newest.get("newest");
+            for line in lines.iter_mut() {
+                sequence += 1;
+                line.sequence = sequence;
+                query(insert)
                     .bind(&id)
-                    .bind(cursor.at_ns)
-                    .bind(i64::from(cursor.lines_at_that_time))
-                    .execute(&mut *write.transaction)
+                    .bind(sequence)
+                    .bind(line.at_ns)
+                    .bind(line.phase)
+                    .bind(line.level.name())
+                    .bind(&line.origin)
+                    .bind(&line.message)
+                    .execute(&mut write.transaction)
                     .await?;
             }
-        }
-        write.commit().await
+            if let (Log::Run(_), Some((instance, cursor))) = (log, cursor) {
+                let done = query(UPDATE_CURSOR)
+                    .bind(cursor.at_ns)
+                    .bind(i64::from(cursor.lines_at_that_time))
+                    .bind(instance)
+                    .execute(&mut write.transaction)
+                    .await?;
+                if done == 0 {
+                    query(INSERT_CURSOR)
+                        .bind(instance)
+                        .bind(&id)
+                        .bind(cursor.at_ns)
+                        .bind(i64::from(cursor.lines_at_that_time))
+                        .execute(&mut write.transaction)
+                        .await?;
+                }
+            }
+        })
     }
 
     /// Lines after a place, in order.
@@ -154,7 +161,7 @@ impl Store {
     pub async fn lines(&self, log: Log, after: i64, filter: &Filter, limit: i64) -> Result<Vec<Line>> {
         let (sql, id) = both!(log, READ_BUILD, READ_RUN);
         let level = filter.level.map_or("", LogLevel::name);
-        let rows = sqlx::query(sql)
+        let rows = query(sql)
             .bind(id)
             .bind(after)
             .bind(level)
@@ -175,7 +182,7 @@ impl Store {
     /// When the database fails.
     pub async fn newest_line(&self, log: Log) -> Result<i64> {
         let (sql, id) = both!(log, NEWEST_BUILD, NEWEST_RUN);
-        Ok(sqlx::query(sql).bind(id).fetch_one(&self.readers).await?.get("newest"))
+        Ok(query(sql).bind(id).fetch_one(&self.readers).await?.get("newest"))
     }
 
     /// Where reading an instance's output goes on.
@@ -183,10 +190,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn output_cursor(&self, instance: &str) -> Result<OutputCursor> {
-        let row = sqlx::query(CURSOR).bind(instance).fetch_optional(&self.readers).await?;
+        let row = query(CURSOR).bind(instance).fetch_optional(&self.readers).await?;
         Ok(row.map_or_else(OutputCursor::default, |row| OutputCursor {
             at_ns: row.get("at_ns"),
-            lines_at_that_time: u32::try_from(row.get::<i64, _>("lines_at_that_time")).unwrap_or(0),
+            lines_at_that_time: u32::try_from(row.get::<i64>("lines_at_that_time")).unwrap_or(0),
         }))
     }
 
@@ -195,13 +202,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn prune_lines(&self, service: ServiceId, up_to: i64) -> Result<u64> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(PRUNE_RUN)
-            .bind(service.to_string())
-            .bind(up_to)
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(done.rows_affected())
+        self.change(query(PRUNE_RUN).bind(service.to_string()).bind(up_to))
+            .await
     }
 }

@@ -1,9 +1,8 @@
 //! Tenants, their tokens, and what identifies this installation.
 
 use domain::{OrganizationId, TokenId};
-use sqlx::Row;
 
-use crate::{Error, Result, Store, now_ms};
+use crate::{Error, Result, Store, now_ms, sql::query};
 
 /// Who a token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,26 +31,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn ensure_organization(&self, name: &str) -> Result<OrganizationId> {
-        let mut write = self.write().await?;
-        if let Some(row) = sqlx::query(FIND)
-            .bind(name)
-            .fetch_optional(&mut *write.transaction)
-            .await?
-        {
-            return row
-                .get::<String, _>("id")
-                .parse()
-                .map_err(Error::corrupt("organization id"));
+        loop {
+            if let Some(row) = query(FIND).bind(name).fetch_optional(&self.readers).await? {
+                let id: &str = row.get("id");
+                return id.parse().map_err(Error::corrupt("organization id"));
+            }
+            let id = OrganizationId::mint();
+            let making = query(INSERT).bind(id.to_string()).bind(name).bind(now_ms());
+            match self.change(making).await.map_err(Error::taken("organization")) {
+                // Another one was first.
+                Err(Error::Taken { .. }) => {}
+                end => return end.map(|_| id),
+            }
         }
-        let id = OrganizationId::mint();
-        sqlx::query(INSERT)
-            .bind(id.to_string())
-            .bind(name)
-            .bind(now_ms())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(id)
     }
 
     /// Whose token has this hash (SHA-256, hexadecimal).
@@ -59,12 +51,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn token_owner(&self, hash: &str) -> Result<Option<TokenOwner>> {
-        let Some(row) = sqlx::query(TOKEN).bind(hash).fetch_optional(&self.readers).await? else {
+        let Some(row) = query(TOKEN).bind(hash).fetch_optional(&self.readers).await? else {
             return Ok(None);
         };
         Ok(Some(TokenOwner {
             organization: row
-                .get::<String, _>("id")
+                .get::<String>("id")
                 .parse()
                 .map_err(Error::corrupt("organization id"))?,
             organization_name: row.get("organization_name"),
@@ -78,17 +70,13 @@ impl Store {
     /// When the database fails.
     pub async fn add_token(&self, organization: OrganizationId, name: &str, hash: &str) -> Result<TokenId> {
         let id = TokenId::mint();
-        let mut write = self.write().await?;
-        sqlx::query(INSERT_TOKEN)
+        let keeping = query(INSERT_TOKEN)
             .bind(id.to_string())
             .bind(organization.to_string())
             .bind(name)
             .bind(hash)
-            .bind(now_ms())
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(Error::taken("token"))?;
-        write.commit().await?;
+            .bind(now_ms());
+        self.change(keeping).await.map_err(Error::taken("token"))?;
         Ok(id)
     }
 
@@ -97,7 +85,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn count_tokens(&self) -> Result<i64> {
-        Ok(sqlx::query(COUNT_TOKENS).fetch_one(&self.readers).await?.get("number"))
+        Ok(query(COUNT_TOKENS).fetch_one(&self.readers).await?.get("number"))
     }
 
     /// A value that this installation keeps for good, made by `make` the first time.
@@ -105,21 +93,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn installation_value(&self, name: &str, make: impl FnOnce() -> String) -> Result<String> {
-        let mut write = self.write().await?;
-        if let Some(row) = sqlx::query(GET_VALUE)
-            .bind(name)
-            .fetch_optional(&mut *write.transaction)
-            .await?
-        {
-            return Ok(row.get("value"));
-        }
         let value = make();
-        sqlx::query(SET_VALUE)
-            .bind(name)
-            .bind(&value)
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await?;
-        Ok(value)
+        loop {
+            if let Some(row) = query(GET_VALUE).bind(name).fetch_optional(&self.readers).await? {
+                return Ok(row.get("value"));
+            }
+            let keeping = query(SET_VALUE).bind(name).bind(&value);
+            match self.change(keeping).await.map_err(Error::taken("value")) {
+                // Another one was first.
+                Err(Error::Taken { .. }) => {}
+                end => return end.map(|_| value),
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Projects.
 
 use domain::{OrganizationId, ProjectId, names::Slug};
-use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::{Error, Result, Store, Write, now_ms};
+use crate::{
+    Error, Result, Store, Write, now_ms,
+    sql::{Row, query},
+};
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,21 +33,18 @@ const RENAME: &str = "UPDATE projects SET name = ?, version = version + 1 WHERE 
 const MARK_REMOVING: &str = "UPDATE projects SET removing = 1, version = version + 1 WHERE id = ?";
 const DELETE: &str = "DELETE FROM projects WHERE id = ?";
 
-fn read(row: &SqliteRow) -> Result<Project> {
+fn read(row: &Row) -> Result<Project> {
     Ok(Project {
-        id: row
-            .get::<String, _>("id")
-            .parse()
-            .map_err(Error::corrupt("project id"))?,
+        id: row.get::<String>("id").parse().map_err(Error::corrupt("project id"))?,
         organization: row
-            .get::<String, _>("organization_id")
+            .get::<String>("organization_id")
             .parse()
             .map_err(Error::corrupt("organization id"))?,
         name: row
-            .get::<String, _>("name")
+            .get::<String>("name")
             .parse()
             .map_err(Error::corrupt("project name"))?,
-        removing: row.get::<i64, _>("removing") != 0,
+        removing: row.get::<i64>("removing") != 0,
         version: row.get("version"),
         created_at_ms: row.get("created_at_ms"),
     })
@@ -65,16 +64,12 @@ impl Store {
             version: 1,
             created_at_ms: now_ms(),
         };
-        let mut write = self.write().await?;
-        sqlx::query(INSERT)
+        let making = query(INSERT)
             .bind(project.id.to_string())
             .bind(organization.to_string())
             .bind(name.as_str())
-            .bind(project.created_at_ms)
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(Error::taken("project"))?;
-        write.commit().await?;
+            .bind(project.created_at_ms);
+        self.change(making).await.map_err(Error::taken("project"))?;
         Ok(project)
     }
 
@@ -83,7 +78,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`].
     pub async fn project(&self, organization: OrganizationId, id: ProjectId) -> Result<Project> {
-        let row = sqlx::query(COLUMNS_FROM)
+        let row = query(COLUMNS_FROM)
             .bind(organization.to_string())
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -103,7 +98,7 @@ impl Store {
         name: &str,
         limit: i64,
     ) -> Result<Vec<Project>> {
-        let rows = sqlx::query(LIST)
+        let rows = query(LIST)
             .bind(organization.to_string())
             .bind(after)
             .bind(name)
@@ -119,12 +114,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn all_projects(&self) -> Result<Vec<Project>> {
-        sqlx::query(ALL)
-            .fetch_all(&self.readers)
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+        query(ALL).fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 
     /// Renames a project that is still as the caller saw it.
@@ -132,18 +122,14 @@ impl Store {
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`].
     pub async fn rename_project(&self, id: ProjectId, name: &Slug, version: i64) -> Result<()> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(RENAME)
-            .bind(name.as_str())
-            .bind(id.to_string())
-            .bind(version)
-            .execute(&mut *write.transaction)
+        let done = self
+            .change(query(RENAME).bind(name.as_str()).bind(id.to_string()).bind(version))
             .await
             .map_err(Error::taken("project"))?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(Error::stale("project", id));
         }
-        write.commit().await
+        Ok(())
     }
 
     /// Forgets a project that holds nothing any more. Absence is success.
@@ -151,12 +137,7 @@ impl Store {
     /// # Errors
     /// When services are left.
     pub async fn delete_project(&self, id: ProjectId) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(DELETE)
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(DELETE).bind(id.to_string())).await.map(drop)
     }
 }
 
@@ -166,9 +147,9 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn mark_project_removing(&mut self, id: ProjectId) -> Result<()> {
-        sqlx::query(MARK_REMOVING)
+        query(MARK_REMOVING)
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(())
     }

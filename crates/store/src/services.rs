@@ -6,9 +6,12 @@ use domain::{
     service::ServiceSettings,
     source::Source,
 };
-use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::{Error, Result, Store, Write, now_ms};
+use crate::{
+    Error, Result, Store, Write, now_ms,
+    sql::{Row, query},
+    transaction,
+};
 
 /// What a service is meant to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,9 @@ const GET_ANY: &str = "SELECT * FROM services WHERE id = ?";
 const LIST: &str = "SELECT * FROM services WHERE organization_id = ? AND project_id = ? AND id > ? AND (? = '' OR name = ?) \
     ORDER BY id LIMIT ?";
 const ALL: &str = "SELECT * FROM services";
+const LOCK: &str = "SELECT id FROM services WHERE id = ?";
+const LOCK_PROJECT: &str = "SELECT id FROM projects WHERE id = ?";
+const OF_PROJECT: &str = "SELECT id FROM services WHERE organization_id = ? AND project_id = ? ORDER BY id";
 const INSERT: &str = "INSERT INTO services (id, organization_id, project_id, name, host, source, settings, created_at_ms) \
     SELECT ?, ?, id, ?, ?, ?, ?, ? FROM projects WHERE id = ? AND organization_id = ? AND removing = 0";
 const UPDATE: &str =
@@ -85,15 +91,12 @@ const INSERT_UPLOAD: &str = "INSERT INTO uploads (id, service_id, size_bytes, cr
 const UPLOADS: &str = "SELECT id, service_id FROM uploads";
 const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = ?";
 
-pub(crate) fn from_json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T> {
-    serde_json::from_str(row.get::<&str, _>(column)).map_err(Error::corrupt(column))
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<T> {
+    serde_json::from_str(row.get::<&str>(column)).map_err(Error::corrupt(column))
 }
 
-pub(crate) fn from_optional_json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<T>> {
-    let Some(text) = row.get::<Option<&str>, _>(column) else {
+pub(crate) fn from_optional_json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<Option<T>> {
+    let Some(text) = row.get::<Option<&str>>(column) else {
         return Ok(None);
     };
     serde_json::from_str(text).map(Some).map_err(Error::corrupt(column))
@@ -103,35 +106,35 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("our own types are always JSON: string keys, no failing serializer")
 }
 
-fn read(row: &SqliteRow) -> Result<Service> {
+fn read(row: &Row) -> Result<Service> {
     Ok(Service {
-        id: row.get::<&str, _>("id").parse().map_err(Error::corrupt("service id"))?,
+        id: row.get::<&str>("id").parse().map_err(Error::corrupt("service id"))?,
         organization: row
-            .get::<&str, _>("organization_id")
+            .get::<&str>("organization_id")
             .parse()
             .map_err(Error::corrupt("organization id"))?,
         project: row
-            .get::<&str, _>("project_id")
+            .get::<&str>("project_id")
             .parse()
             .map_err(Error::corrupt("project id"))?,
         name: row
-            .get::<&str, _>("name")
+            .get::<&str>("name")
             .parse()
             .map_err(Error::corrupt("service name"))?,
-        host: row.get::<&str, _>("host").parse().map_err(Error::corrupt("host"))?,
+        host: row.get::<&str>("host").parse().map_err(Error::corrupt("host"))?,
         source: from_json(row, "source")?,
         settings: from_json(row, "settings")?,
-        wanted: match row.get::<&str, _>("wanted") {
+        wanted: match row.get::<&str>("wanted") {
             "running" => Wanted::Running,
             "stopped" => Wanted::Stopped,
             _ => Wanted::Removed,
         },
         unhealthy: from_optional_json(row, "unhealthy_reason")?,
-        current: match row.get::<Option<&str>, _>("current_deployment_id") {
+        current: match row.get::<Option<&str>>("current_deployment_id") {
             Some(id) => Some(id.parse().map_err(Error::corrupt("deployment id"))?),
             None => None,
         },
-        current_job: match row.get::<Option<&str>, _>("current_job_id") {
+        current_job: match row.get::<Option<&str>>("current_job_id") {
             Some(id) => Some(id.parse().map_err(Error::corrupt("job id"))?),
             None => None,
         },
@@ -156,24 +159,25 @@ impl Store {
         settings: &ServiceSettings,
     ) -> Result<Service> {
         let id = ServiceId::mint();
-        let mut write = self.write().await?;
-        let done = sqlx::query(INSERT)
-            .bind(id.to_string())
-            .bind(organization.to_string())
-            .bind(name.as_str())
-            .bind(host.as_str())
-            .bind(to_json(source))
-            .bind(to_json(settings))
-            .bind(now_ms())
-            .bind(project.to_string())
-            .bind(organization.to_string())
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(Error::taken("service"))?;
-        if done.rows_affected() == 0 {
+        let end = transaction!(self, |write| {
+            // Whoever says that the project is being removed, and then looks what is in it, waits for this one.
+            write.lock(LOCK_PROJECT, &project.to_string()).await?;
+            query(INSERT)
+                .bind(id.to_string())
+                .bind(organization.to_string())
+                .bind(name.as_str())
+                .bind(host.as_str())
+                .bind(to_json(source))
+                .bind(to_json(settings))
+                .bind(now_ms())
+                .bind(project.to_string())
+                .bind(organization.to_string())
+                .execute(&mut write.transaction)
+                .await?
+        });
+        if end.map_err(Error::taken("service"))? == 0 {
             return Err(Error::missing("project", project));
         }
-        write.commit().await?;
         self.service(organization, id).await
     }
 
@@ -182,7 +186,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`].
     pub async fn service(&self, organization: OrganizationId, id: ServiceId) -> Result<Service> {
-        let row = sqlx::query(GET)
+        let row = query(GET)
             .bind(organization.to_string())
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -196,7 +200,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn any_service(&self, id: ServiceId) -> Result<Option<Service>> {
-        sqlx::query(GET_ANY)
+        query(GET_ANY)
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?
@@ -217,7 +221,7 @@ impl Store {
         name: &str,
         limit: i64,
     ) -> Result<Vec<Service>> {
-        let rows = sqlx::query(LIST)
+        let rows = query(LIST)
             .bind(organization.to_string())
             .bind(project.to_string())
             .bind(after)
@@ -234,12 +238,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn all_services(&self) -> Result<Vec<Service>> {
-        sqlx::query(ALL)
-            .fetch_all(&self.readers)
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+        query(ALL).fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 
     /// Changes a service that is still as the caller saw it.
@@ -247,20 +246,21 @@ impl Store {
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`].
     pub async fn update_service(&self, service: &Service) -> Result<()> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(UPDATE)
-            .bind(service.name.as_str())
-            .bind(to_json(&service.source))
-            .bind(to_json(&service.settings))
-            .bind(service.id.to_string())
-            .bind(service.version)
-            .execute(&mut *write.transaction)
+        let done = self
+            .change(
+                query(UPDATE)
+                    .bind(service.name.as_str())
+                    .bind(to_json(&service.source))
+                    .bind(to_json(&service.settings))
+                    .bind(service.id.to_string())
+                    .bind(service.version),
+            )
             .await
             .map_err(Error::taken("service"))?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(Error::stale("service", service.id));
         }
-        write.commit().await
+        Ok(())
     }
 
     /// Keeps what the reconcilers saw.
@@ -268,13 +268,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_unhealthy(&self, id: ServiceId, reason: Option<&Reason>) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(SET_UNHEALTHY)
-            .bind(reason.map(to_json))
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(SET_UNHEALTHY).bind(reason.map(to_json)).bind(id.to_string()))
+            .await
+            .map(drop)
     }
 
     /// Keeps a deploy key, its private half sealed.
@@ -286,14 +282,9 @@ impl Store {
         let sealed = self
             .sealer
             .seal(service.organization, &row, private.expose().as_bytes())?;
-        let mut write = self.write().await?;
-        sqlx::query(SET_KEY)
-            .bind(public)
-            .bind(sealed)
-            .bind(service.id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(SET_KEY).bind(public).bind(sealed).bind(service.id.to_string()))
+            .await
+            .map(drop)
     }
 
     /// The private half of the deploy key.
@@ -301,11 +292,11 @@ impl Store {
     /// # Errors
     /// When it does not open.
     pub async fn deploy_key(&self, service: &Service) -> Result<Option<SecretText>> {
-        let row = sqlx::query(GET_KEY)
+        let row = query(GET_KEY)
             .bind(service.id.to_string())
             .fetch_optional(&self.readers)
             .await?;
-        let Some(sealed) = row.and_then(|row| row.get::<Option<Vec<u8>>, _>("deploy_key_sealed")) else {
+        let Some(sealed) = row.and_then(|row| row.get::<Option<Vec<u8>>>("deploy_key_sealed")) else {
             return Ok(None);
         };
         let name = format!("services/{}/deploy_key", service.id);
@@ -320,12 +311,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_service(&self, id: ServiceId) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(DELETE)
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(DELETE).bind(id.to_string())).await.map(drop)
     }
 
     /// The uploads that are known, for the reconciler of their files.
@@ -333,12 +319,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn uploads(&self) -> Result<Vec<(UploadId, ServiceId)>> {
-        let rows = sqlx::query(UPLOADS).fetch_all(&self.readers).await?;
+        let rows = query(UPLOADS).fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| {
-                let id = row.get::<&str, _>("id").parse().map_err(Error::corrupt("upload id"))?;
+                let id = row.get::<&str>("id").parse().map_err(Error::corrupt("upload id"))?;
                 let service = row
-                    .get::<&str, _>("service_id")
+                    .get::<&str>("service_id")
                     .parse()
                     .map_err(Error::corrupt("service id"))?;
                 Ok((id, service))
@@ -351,25 +337,47 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_upload(&self, id: UploadId) -> Result<()> {
-        let mut write = self.write().await?;
-        sqlx::query(DELETE_UPLOAD)
-            .bind(id.to_string())
-            .execute(&mut *write.transaction)
-            .await?;
-        write.commit().await
+        self.change(query(DELETE_UPLOAD).bind(id.to_string())).await.map(drop)
     }
 }
 
 impl Write {
+    /// Keeps others from deciding about a service until this write ends; for one that touches the service after its job.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lock_service(&mut self, id: ServiceId) -> Result<()> {
+        self.lock(LOCK, &id.to_string()).await.map(drop)
+    }
+
+    /// The services of a project. After [`Write::mark_project_removing`] none comes to them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn services_of_project(
+        &mut self,
+        organization: OrganizationId,
+        project: ProjectId,
+    ) -> Result<Vec<ServiceId>> {
+        let rows = query(OF_PROJECT)
+            .bind(organization.to_string())
+            .bind(project.to_string())
+            .fetch_all(&mut self.transaction)
+            .await?;
+        rows.iter()
+            .map(|row| row.get::<&str>("id").parse().map_err(Error::corrupt("service id")))
+            .collect()
+    }
+
     /// Says what a service is meant to do from now on. One that is to be removed stays so.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn set_wanted(&mut self, id: ServiceId, wanted: Wanted) -> Result<()> {
-        sqlx::query(SET_WANTED)
+        query(SET_WANTED)
             .bind(wanted.name())
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(())
     }
@@ -379,11 +387,11 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn set_current(&mut self, id: ServiceId, deployment: DeploymentId, job: JobId) -> Result<()> {
-        sqlx::query(SET_CURRENT)
+        query(SET_CURRENT)
             .bind(deployment.to_string())
             .bind(job.to_string())
             .bind(id.to_string())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(())
     }
@@ -393,12 +401,12 @@ impl Write {
     /// # Errors
     /// When the database fails.
     pub async fn insert_upload(&mut self, id: UploadId, service: ServiceId, size_bytes: u64) -> Result<()> {
-        sqlx::query(INSERT_UPLOAD)
+        query(INSERT_UPLOAD)
             .bind(id.to_string())
             .bind(service.to_string())
             .bind(i64::try_from(size_bytes).unwrap_or(i64::MAX))
             .bind(now_ms())
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Environment variables, sealed.
 
 use domain::{OrganizationId, SecretText, ServiceId, environment::VariableKind, names::VariableKey};
-use sqlx::Row;
 
-use crate::{Error, Result, Store, now_ms};
+use crate::{Error, Result, Store, now_ms, sql::query, transaction};
 
 /// A variable of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,23 +24,10 @@ const INSERT: &str =
 const DELETE: &str = "DELETE FROM env_vars WHERE service_id = ? AND name = ?";
 const COUNT: &str = "SELECT COUNT(*) AS number FROM env_vars WHERE service_id = ?";
 
-const OWNS: &str = "SELECT 1 FROM services WHERE organization_id = ? AND id = ?";
+const OWNS: &str = "SELECT id FROM services WHERE organization_id = ? AND id = ?";
 
 fn row_name(service: ServiceId, key: &VariableKey) -> String {
     format!("env_vars/{service}/{key}")
-}
-
-async fn owns(
-    organization: OrganizationId,
-    service: ServiceId,
-    executor: impl sqlx::Executor<'_, Database = sqlx::Sqlite>,
-) -> Result<()> {
-    let found = sqlx::query(OWNS)
-        .bind(organization.to_string())
-        .bind(service.to_string())
-        .fetch_optional(executor)
-        .await?;
-    found.map(drop).ok_or_else(|| Error::missing("service", service))
 }
 
 /// The most variables of a service.
@@ -53,21 +39,23 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] when the organization has no such service; [`Error::Sealed`] with another `ENCRYPTION_KEY`.
     pub async fn variables(&self, organization: OrganizationId, service: ServiceId) -> Result<Vec<Variable>> {
-        owns(organization, service, &self.readers).await?;
-        let rows = sqlx::query(LIST)
+        query(OWNS)
+            .bind(organization.to_string())
             .bind(service.to_string())
-            .fetch_all(&self.readers)
-            .await?;
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or_else(|| Error::missing("service", service))?;
+        let rows = query(LIST).bind(service.to_string()).fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| {
                 let key: VariableKey = row
-                    .get::<&str, _>("name")
+                    .get::<&str>("name")
                     .parse()
                     .map_err(Error::corrupt("variable name"))?;
                 let sealed: &[u8] = row.get("sealed_value");
                 let value = self.sealer.open(organization, &row_name(service, &key), sealed)?;
                 let value = String::from_utf8(value).map_err(Error::corrupt("variable value"))?;
-                let kind = if row.get::<&str, _>("kind") == "secret" {
+                let kind = if row.get::<&str>("kind") == "secret" {
                     VariableKind::Secret
                 } else {
                     VariableKind::Static
@@ -93,58 +81,66 @@ impl Store {
         set: &[(VariableKey, String, Option<VariableKind>)],
         remove: &[VariableKey],
     ) -> Result<bool> {
-        let mut write = self.write().await?;
-        owns(organization, service, &mut *write.transaction).await?;
         let id = service.to_string();
-        for key in remove {
-            sqlx::query(DELETE)
+        let sealed = set
+            .iter()
+            .map(|(key, value, kind)| {
+                let sealed = self
+                    .sealer
+                    .seal(organization, &row_name(service, key), value.as_bytes())?;
+                Ok((key, sealed, *kind))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        transaction!(self, |write| {
+            // Variables are counted.
+            query(OWNS)
+                .bind(organization.to_string())
                 .bind(&id)
-                .bind(key.as_str())
-                .execute(&mut *write.transaction)
-                .await?;
-        }
-        for (key, value, kind) in set {
-            let sealed = self
-                .sealer
-                .seal(organization, &row_name(service, key), value.as_bytes())?;
-            let found = sqlx::query(KIND)
-                .bind(&id)
-                .bind(key.as_str())
-                .fetch_optional(&mut *write.transaction)
-                .await?;
-            let before = found.as_ref().map(|row| row.get::<String, _>("kind"));
-            let kind = match kind {
-                Some(VariableKind::Static) => "static".to_owned(),
-                Some(VariableKind::Secret) => "secret".to_owned(),
-                None => before.clone().unwrap_or_else(|| "static".to_owned()),
-            };
-            if before.is_some() {
-                sqlx::query(UPDATE)
-                    .bind(kind)
-                    .bind(sealed)
-                    .bind(now_ms())
+                .locking()
+                .fetch_optional(&mut write.transaction)
+                .await?
+                .ok_or_else(|| Error::missing("service", service))?;
+            for key in remove {
+                query(DELETE)
                     .bind(&id)
                     .bind(key.as_str())
-            } else {
-                sqlx::query(INSERT)
-                    .bind(&id)
-                    .bind(key.as_str())
-                    .bind(kind)
-                    .bind(sealed)
-                    .bind(now_ms())
+                    .execute(&mut write.transaction)
+                    .await?;
             }
-            .execute(&mut *write.transaction)
-            .await?;
-        }
-        let number: i64 = sqlx::query(COUNT)
-            .bind(&id)
-            .fetch_one(&mut *write.transaction)
-            .await?
-            .get("number");
-        if number > LIMIT {
-            return Ok(false);
-        }
-        write.commit().await?;
-        Ok(true)
+            for (key, sealed, kind) in &sealed {
+                let found = query(KIND)
+                    .bind(&id)
+                    .bind(key.as_str())
+                    .fetch_optional(&mut write.transaction)
+                    .await?;
+                let before = found.as_ref().map(|row| row.get::<String>("kind"));
+                let kind = match kind {
+                    Some(VariableKind::Static) => "static".to_owned(),
+                    Some(VariableKind::Secret) => "secret".to_owned(),
+                    None => before.clone().unwrap_or_else(|| "static".to_owned()),
+                };
+                let statement = if before.is_some() {
+                    query(UPDATE)
+                        .bind(kind)
+                        .bind(sealed.as_slice())
+                        .bind(now_ms())
+                        .bind(&id)
+                        .bind(key.as_str())
+                } else {
+                    query(INSERT)
+                        .bind(&id)
+                        .bind(key.as_str())
+                        .bind(kind)
+                        .bind(sealed.as_slice())
+                        .bind(now_ms())
+                };
+                statement.execute(&mut write.transaction).await?;
+            }
+            let counted = query(COUNT).bind(&id).fetch_one(&mut write.transaction).await?;
+            if counted.get::<i64>("number") > LIMIT {
+                return Ok(false);
+            }
+            true
+        })
     }
 }

@@ -116,12 +116,12 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
         if deployment.status == DeploymentStatus::Live {
             keep_running(world, claim).await;
         }
-        let mut write = world.store.write().await?;
-        if deployment.status == DeploymentStatus::Live {
-            write.set_finished(id).await?;
-        }
-        write.finish_job(claim, None).await?;
-        write.commit().await?;
+        store::transaction!(world.store, |write| {
+            if deployment.status == DeploymentStatus::Live {
+                write.set_finished(id).await?;
+            }
+            write.finish_job(claim, None).await?;
+        })?;
         world.notices.tell(Notice::Deployment(id));
         return Ok(Outcome::Finished);
     }
@@ -217,10 +217,10 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
         End::Done => {
             progress.say(Phase::Check, &format!("live at {}", world.url_of(&service.host)));
             progress.flush().await;
-            let mut write = world.store.write().await?;
-            write.set_finished(deployment.id).await?;
-            write.finish_job(claim, None).await?;
-            write.commit().await?;
+            store::transaction!(world.store, |write| {
+                write.set_finished(deployment.id).await?;
+                write.finish_job(claim, None).await?;
+            })?;
             world.notices.job();
             Ok(Outcome::Finished)
         }
@@ -239,10 +239,10 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             } else {
                 DeploymentEvent::Fail
             };
-            let mut write = world.store.write().await?;
-            write.end_deployment(deployment.id, event, Some(&reason)).await?;
-            write.finish_job(claim, (!was_cancelled).then_some(&reason)).await?;
-            write.commit().await?;
+            store::transaction!(world.store, |write| {
+                write.end_deployment(deployment.id, event, Some(&reason)).await?;
+                write.finish_job(claim, (!was_cancelled).then_some(&reason)).await?;
+            })?;
             world.notices.reconcile();
             Ok(Outcome::Finished)
         }
@@ -263,20 +263,22 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             } else {
                 DeploymentEvent::Fail
             };
-            let mut write = world.store.write().await?;
-            write.end_deployment(deployment.id, event, Some(&reason)).await?;
-            if claim.job.attempt < PATIENCE {
-                write.commit().await?;
+            let is_patient = claim.job.attempt < PATIENCE;
+            store::transaction!(world.store, |write| {
+                write.end_deployment(deployment.id, event, Some(&reason)).await?;
+                if !is_patient {
+                    // The service's next deployment has waited long enough. Instances and routes that belong to no work go
+                    // with the reconciler; an image has a job of its own.
+                    let id = deployment.id.to_string();
+                    write.finish_job(claim, Some(&why)).await?;
+                    write
+                        .enqueue(service.organization, "remove-image", &id, &format!("image/{id}"))
+                        .await?;
+                }
+            })?;
+            if is_patient {
                 return Ok(Outcome::Again(why));
             }
-            // The service's next deployment has waited long enough. Instances and routes that belong to no work go with
-            // the reconciler; an image has a job of its own.
-            let id = deployment.id.to_string();
-            write
-                .enqueue(service.organization, "remove-image", &id, &format!("image/{id}"))
-                .await?;
-            write.finish_job(claim, Some(&why)).await?;
-            write.commit().await?;
             world.notices.reconcile();
             world.notices.job();
             Ok(Outcome::Finished)
@@ -294,36 +296,38 @@ async fn go_live(deploying: &Deploying) -> Result<(), StepError> {
         claim,
         ..
     } = deploying;
-    let mut write = world.store.write().await?;
-    write.require_lease(claim).await?;
-    match write.go_live(deployment.id).await {
+    let service_id = service.id.to_string();
+    let end = store::transaction!(world.store, |write| {
+        write.lock_service(service.id).await?;
+        write.go_live(deployment.id).await?;
+        write.require_lease(claim).await?;
+        write.set_current(service.id, deployment.id, claim.job.id).await?;
+        write.set_wanted(service.id, Wanted::Running).await?;
+        // Draining what served before is a job of its own, so that the next deployment need not wait for it.
+        write
+            .enqueue(
+                service.organization,
+                "retire-instances",
+                &service_id,
+                &format!("retire/{service_id}"),
+            )
+            .await?;
+        write
+            .enqueue(
+                service.organization,
+                "prune-images",
+                &service_id,
+                &format!("prune/{service_id}"),
+            )
+            .await?;
+    });
+    match end {
         // Someone asked to cancel it in the last moment.
         Err(store::Error::Stale { .. }) => {
             return Err(StepError::Fail(Reason::new("cancelled", "it was cancelled", "")));
         }
         end => end?,
     }
-    write.set_current(service.id, deployment.id, claim.job.id).await?;
-    write.set_wanted(service.id, Wanted::Running).await?;
-    let service_id = service.id.to_string();
-    // Draining what served before is a job of its own, so that the next deployment need not wait for it.
-    write
-        .enqueue(
-            service.organization,
-            "retire-instances",
-            &service_id,
-            &format!("retire/{service_id}"),
-        )
-        .await?;
-    write
-        .enqueue(
-            service.organization,
-            "prune-images",
-            &service_id,
-            &format!("prune/{service_id}"),
-        )
-        .await?;
-    write.commit().await?;
     world.notices.tell(Notice::Deployment(deployment.id));
     Ok(())
 }

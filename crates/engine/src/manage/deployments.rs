@@ -197,16 +197,20 @@ impl Engine {
     /// When it is missing, or over.
     pub async fn cancel(&self, organization: OrganizationId, id: DeploymentId) -> Result<DeploymentDetail, Error> {
         let deployment = self.world.store.deployment(organization, id).await?;
-        let mut write = self.world.store.write().await?;
-        if !write.request_cancel(id).await? {
+        let asked = store::transaction!(self.world.store, |write| {
+            if !write.request_cancel(id).await? {
+                return Ok(false);
+            }
+            if deployment.status == DeploymentStatus::Queued && write.cancel_waiting("deploy", &id.to_string()).await? {
+                let reason = Reason::new("cancelled", "it was cancelled before it began", "");
+                write.end_deployment(id, DeploymentEvent::Cancel, Some(&reason)).await?;
+            }
+            true
+        })?;
+        if !asked {
             let name = deployment.status.name();
             return Err(Error::conflict("over", format!("the deployment is over: it is {name}")));
         }
-        if deployment.status == DeploymentStatus::Queued && write.cancel_waiting("deploy", &id.to_string()).await? {
-            let reason = Reason::new("cancelled", "it was cancelled before it began", "");
-            write.end_deployment(id, DeploymentEvent::Cancel, Some(&reason)).await?;
-        }
-        write.commit().await?;
         self.world.notices.cancel();
         self.world.notices.job();
         self.world.notices.tell(Notice::Deployment(id));
@@ -330,37 +334,39 @@ impl Engine {
             return Err(Error::conflict("being-removed", "the service is being removed"));
         }
         let store = &self.world.store;
-        let mut write = store.write().await?;
-        if let Some((upload, size_bytes)) = upload {
-            write.insert_upload(upload, service.id, size_bytes).await?;
-        }
-        write.insert_deployment(store, &new).await?;
-        let mut moved = Vec::new();
-        for queued in write.queued_deployments(service.id, new.id).await? {
-            let taken = write.cancel_waiting("deploy", &queued.to_string()).await?;
-            if taken {
-                let reason = Reason::new(
-                    "superseded",
-                    format!("a newer deployment ({}) took its place", new.id),
-                    "",
-                );
-                write
-                    .end_deployment(queued, DeploymentEvent::Supersede, Some(&reason))
-                    .await?;
-                moved.push(queued);
-            }
-        }
-        if replace_running {
-            for running in write.running_deployments(service.id, new.id).await? {
-                write.request_cancel(running).await?;
-                moved.push(running);
-            }
-        }
         let serial_key = service.id.to_string();
-        write
-            .enqueue(service.organization, "deploy", &new.id.to_string(), &serial_key)
-            .await?;
-        write.commit().await?;
+        let moved = store::transaction!(store, |write| {
+            // It locks the service: what waits and what runs is seen by one after the other.
+            write.insert_deployment(store, &new).await?;
+            if let Some((upload, size_bytes)) = upload {
+                write.insert_upload(upload, service.id, size_bytes).await?;
+            }
+            let mut moved = Vec::new();
+            for queued in write.queued_deployments(service.id, new.id).await? {
+                let taken = write.cancel_waiting("deploy", &queued.to_string()).await?;
+                if taken {
+                    let reason = Reason::new(
+                        "superseded",
+                        format!("a newer deployment ({}) took its place", new.id),
+                        "",
+                    );
+                    write
+                        .end_deployment(queued, DeploymentEvent::Supersede, Some(&reason))
+                        .await?;
+                    moved.push(queued);
+                }
+            }
+            if replace_running {
+                for running in write.running_deployments(service.id, new.id).await? {
+                    write.request_cancel(running).await?;
+                    moved.push(running);
+                }
+            }
+            write
+                .enqueue(service.organization, "deploy", &new.id.to_string(), &serial_key)
+                .await?;
+            moved
+        })?;
         self.world.notices.job();
         self.world.notices.cancel();
         for id in moved {

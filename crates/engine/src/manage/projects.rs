@@ -61,33 +61,31 @@ impl Engine {
     /// When it is missing.
     pub async fn remove_project(&self, organization: OrganizationId, id: ProjectId) -> Result<Job, Error> {
         self.project(organization, id).await?;
-        let mut write = self.world.store.write().await?;
-        // Read while nobody else writes: a service that was made a moment ago goes too.
-        let services = self.world.store.services(organization, id, "", "", 10_000).await?;
-        write.mark_project_removing(id).await?;
-        for service in &services {
-            let service_id = service.id.to_string();
-            write.set_wanted(service.id, Wanted::Removed).await?;
-            for running in write
-                .running_deployments(service.id, domain::DeploymentId::mint())
-                .await?
-            {
-                write.request_cancel(running).await?;
+        let none = domain::DeploymentId::mint();
+        let job = store::transaction!(self.world.store, |write| {
+            // From here on no service comes to it: one that was made a moment ago goes too.
+            write.mark_project_removing(id).await?;
+            let services = write.services_of_project(organization, id).await?;
+            for service in &services {
+                write.set_wanted(*service, Wanted::Removed).await?;
+                for running in write.running_deployments(*service, none).await? {
+                    write.request_cancel(running).await?;
+                }
+                for queued in write.queued_deployments(*service, none).await? {
+                    write.request_cancel(queued).await?;
+                }
             }
-            for queued in write
-                .queued_deployments(service.id, domain::DeploymentId::mint())
-                .await?
-            {
-                write.request_cancel(queued).await?;
+            for service in &services {
+                let service = service.to_string();
+                write
+                    .enqueue(organization, "remove-service", &service, &service)
+                    .await?;
             }
+            let project = id.to_string();
             write
-                .enqueue(organization, "remove-service", &service_id, &service_id)
-                .await?;
-        }
-        let job = write
-            .enqueue(organization, "remove-project", &id.to_string(), &id.to_string())
-            .await?;
-        write.commit().await?;
+                .enqueue(organization, "remove-project", &project, &project)
+                .await?
+        })?;
         self.world.notices.cancel();
         self.world.notices.job();
         Ok(self.world.store.job(organization, job).await?)

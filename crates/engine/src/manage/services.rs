@@ -237,9 +237,9 @@ impl Engine {
             return Err(Error::conflict("being-removed", "the service is being removed"));
         }
         let subject = id.to_string();
-        let mut write = self.world.store.write().await?;
-        let job = write.enqueue(organization, job, &subject, &subject).await?;
-        write.commit().await?;
+        let job = store::transaction!(self.world.store, |write| {
+            write.enqueue(organization, job, &subject, &subject).await?
+        })?;
         self.world.notices.job();
         Ok(self.world.store.job(organization, job).await?)
     }
@@ -252,18 +252,18 @@ impl Engine {
         self.world.store.service(organization, id).await?;
         let subject = id.to_string();
         let none = DeploymentId::mint();
-        let mut write = self.world.store.write().await?;
-        write.set_wanted(id, Wanted::Removed).await?;
-        for deployment in write.running_deployments(id, none).await? {
-            write.request_cancel(deployment).await?;
-        }
-        for deployment in write.queued_deployments(id, none).await? {
-            write.request_cancel(deployment).await?;
-        }
-        let job = write
-            .enqueue(organization, "remove-service", &subject, &subject)
-            .await?;
-        write.commit().await?;
+        let job = store::transaction!(self.world.store, |write| {
+            write.set_wanted(id, Wanted::Removed).await?;
+            for deployment in write.running_deployments(id, none).await? {
+                write.request_cancel(deployment).await?;
+            }
+            for deployment in write.queued_deployments(id, none).await? {
+                write.request_cancel(deployment).await?;
+            }
+            write
+                .enqueue(organization, "remove-service", &subject, &subject)
+                .await?
+        })?;
         self.world.notices.cancel();
         self.world.notices.job();
         Ok(self.world.store.job(organization, job).await?)

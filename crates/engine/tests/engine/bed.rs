@@ -41,7 +41,8 @@ pub(crate) struct Bed {
 
 async fn open(directory: &tempfile::TempDir) -> Store {
     let sealer = Sealer::new(KEY).unwrap();
-    Store::open(&directory.path().join("state.db"), sealer).await.unwrap()
+    let location = store::Location::file(&directory.path().join("state.db"));
+    Store::open(&location, sealer).await.unwrap()
 }
 
 fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> Arc<World> {

@@ -1,5 +1,7 @@
 //! A database of its own for each test.
 
+use std::sync::Arc;
+
 use domain::{
     DeploymentId, OrganizationId, ProjectId,
     deployment::Trigger,
@@ -8,8 +10,9 @@ use domain::{
     service::ServiceSettings,
     source::{Revision, Source},
 };
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, Row as _, SqliteConnection};
 use store::{
-    Store,
+    Location, Store,
     deployments::{Made, NewDeployment},
     seal::Sealer,
     services::Service,
@@ -18,30 +21,172 @@ use store::{
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const OTHER_KEY: &str = "HxECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// Makes tests of promises: each runs on each database.
+macro_rules! promises {
+    (on $database:ident: $($name:ident),*) => {
+        mod $database {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                $crate::bed::kept(stringify!($database), super::$name).await;
+            })*
+        }
+    };
+    ($($name:ident),* $(,)?) => {
+        mod on {
+            $(mod $name {
+                #[tokio::test(flavor = "multi_thread")]
+                async fn sqlite() {
+                    $crate::bed::kept("sqlite", super::super::$name).await;
+                }
+                #[tokio::test(flavor = "multi_thread")]
+                async fn postgresql() {
+                    $crate::bed::kept("postgresql", super::super::$name).await;
+                }
+                #[tokio::test(flavor = "multi_thread")]
+                async fn mariadb() {
+                    $crate::bed::kept("mariadb", super::super::$name).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use promises;
+
+/// A database of the test's own, on one of the three.
+pub(crate) enum Place {
+    File(tempfile::TempDir),
+    Server { url: String, name: String },
+}
+
+impl Place {
+    /// Makes an empty one, unless the server is absent; then the test says that it is skipped.
+    pub(crate) async fn make(database: &str) -> Option<Self> {
+        let variable = match database {
+            "sqlite" => return Some(Self::File(tempfile::tempdir().unwrap())),
+            "postgresql" => "CLICK_DEPLOY_TEST_POSTGRES_URL",
+            _ => "CLICK_DEPLOY_TEST_MARIADB_URL",
+        };
+        let url = contract::bed::counterpart(database, variable)?;
+        let name = contract::bed::unique("test").replace('-', "_");
+        let place = Self::Server { url, name };
+        place.on_server("CREATE DATABASE").await;
+        Some(place)
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        match self {
+            Self::File(directory) => Location::file(&directory.path().join("state.db")),
+            Self::Server { .. } => self.url().parse().unwrap(),
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self, Self::Server { url, .. } if url.starts_with("postgres"))
+    }
+
+    /// The address of this very database, for a driver.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::File(directory) => format!("sqlite:{}", directory.path().join("state.db").display()),
+            Self::Server { url, name } => {
+                let (address, options) = url.split_once('?').unwrap_or((url, ""));
+                let (server, _) = address.rsplit_once('/').unwrap();
+                format!("{server}/{name}?{options}")
+            }
+        }
+    }
+
+    async fn on_server(&self, what: &str) {
+        let Self::Server { url, name } = self else { return };
+        let force = if what.starts_with("DROP") && self.is_postgres() {
+            " WITH (FORCE)"
+        } else {
+            ""
+        };
+        let statement = AssertSqlSafe(format!("{what} {name}{force}"));
+        if self.is_postgres() {
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            connection.execute(statement).await.unwrap();
+        } else {
+            let mut connection = MySqlConnection::connect(url).await.unwrap();
+            connection.execute(statement).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn drop(self) {
+        self.on_server("DROP DATABASE").await;
+    }
+
+    /// Runs a statement past the store; the first column of its rows, as text.
+    pub(crate) async fn run(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::File(_) => {
+                let mut connection = SqliteConnection::connect(&self.url()).await.unwrap();
+                let rows = connection.fetch_all(sql).await.unwrap();
+                rows.iter().map(|row| row.get_unchecked::<String, _>(0)).collect()
+            }
+            Self::Server { .. } if self.is_postgres() => {
+                let mut connection = PgConnection::connect(&self.url()).await.unwrap();
+                let rows = connection.fetch_all(sql).await.unwrap();
+                rows.iter().map(|row| row.get_unchecked::<String, _>(0)).collect()
+            }
+            Self::Server { .. } => {
+                let mut connection = MySqlConnection::connect(&self.url()).await.unwrap();
+                let rows = connection.fetch_all(sql).await.unwrap();
+                rows.iter().map(|row| row.get_unchecked::<String, _>(0)).collect()
+            }
+        }
+    }
+}
+
+/// Makes a bed on a database and keeps the promise there.
+pub(crate) async fn kept<F: Future<Output = ()> + Send + 'static>(database: &str, promise: impl FnOnce(Bed) -> F) {
+    let Some(place) = Place::make(database).await else {
+        return;
+    };
+    let place = Arc::new(place);
+    promise(Bed::on(Arc::clone(&place)).await).await;
+    if let Some(place) = Arc::into_inner(place) {
+        place.drop().await;
+    }
+}
+
 pub(crate) struct Bed {
     pub(crate) store: Store,
     pub(crate) organization: OrganizationId,
     pub(crate) project: ProjectId,
-    pub(crate) directory: tempfile::TempDir,
+    pub(crate) location: Location,
+    pub(crate) place: Arc<Place>,
 }
 
 impl Bed {
-    pub(crate) async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = open(directory.path(), KEY).await.unwrap();
+    pub(crate) async fn on(place: Arc<Place>) -> Self {
+        let location = place.location();
+        let store = open(&location, KEY).await.unwrap();
         let organization = store.ensure_organization("default").await.unwrap();
         let project = store.create_project(organization, &slug("shop")).await.unwrap().id;
         Self {
             store,
             organization,
             project,
-            directory,
+            location,
+            place,
         }
     }
 
     /// The same database as another process would open it.
     pub(crate) async fn another(&self) -> Store {
-        open(self.directory.path(), KEY).await.unwrap()
+        open(&self.location, KEY).await.unwrap()
+    }
+
+    /// Where the files of a SQLite database are.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.location.as_file().unwrap().parent().unwrap()
+    }
+
+    pub(crate) async fn run(&self, sql: &str) -> Vec<String> {
+        self.place.run(sql).await
     }
 
     pub(crate) async fn service(&self, name: &str) -> Service {
@@ -62,8 +207,8 @@ impl Bed {
     }
 }
 
-pub(crate) async fn open(directory: &std::path::Path, key: &str) -> store::Result<Store> {
-    Store::open(&directory.join("state.db"), Sealer::new(key).unwrap()).await
+pub(crate) async fn open(location: &Location, key: &str) -> store::Result<Store> {
+    Store::open(location, Sealer::new(key).unwrap()).await
 }
 
 pub(crate) fn slug(name: &str) -> Slug {

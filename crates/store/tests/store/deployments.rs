@@ -10,6 +10,18 @@ use store::{Error, services::Wanted};
 
 use crate::bed::{Bed, new_deployment};
 
+crate::bed::promises!(
+    deployments_that_are_made_at_once_are_numbered_from_one_without_a_gap,
+    a_deployment_moves_only_from_where_it_is,
+    what_is_over_stays_over,
+    a_deployment_that_is_to_be_cancelled_does_not_go_live,
+    what_waits_and_what_runs_is_told_apart,
+    a_service_that_is_to_be_removed_is_neither_deployed_nor_wanted_again,
+    a_service_takes_its_rows_along_and_a_project_goes_last,
+    a_project_that_is_being_removed_takes_no_service,
+    pages_hold_everything_once,
+);
+
 async fn to_checking(bed: &Bed, id: DeploymentId) {
     let mut status = Status::Queued;
     for event in [
@@ -29,9 +41,8 @@ async fn go_live(bed: &Bed, id: DeploymentId) -> Result<(), Error> {
     write.commit().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn deployments_that_are_made_at_once_are_numbered_from_one_without_a_gap() {
-    let bed = std::sync::Arc::new(Bed::new().await);
+async fn deployments_that_are_made_at_once_are_numbered_from_one_without_a_gap(bed: Bed) {
+    let bed = std::sync::Arc::new(bed);
     let service = bed.service("web").await;
     let made: Vec<_> = (0..40)
         .map(|_| {
@@ -62,9 +73,7 @@ async fn deployments_that_are_made_at_once_are_numbered_from_one_without_a_gap()
     assert_eq!(page, [10, 9, 8]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_moves_only_from_where_it_is() {
-    let bed = Bed::new().await;
+async fn a_deployment_moves_only_from_where_it_is(bed: Bed) {
     let id = bed.deployment(&bed.service("web").await, &[]).await;
     bed.store
         .move_deployment(id, Status::Queued, Event::Begin)
@@ -88,9 +97,7 @@ async fn a_deployment_moves_only_from_where_it_is() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_over_stays_over() {
-    let bed = Bed::new().await;
+async fn what_is_over_stays_over(bed: Bed) {
     let service = bed.service("web").await;
     let live = bed.deployment(&service, &[]).await;
     to_checking(&bed, live).await;
@@ -113,18 +120,14 @@ async fn what_is_over_stays_over() {
     assert_eq!(bed.store.unfinished_deployments().await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_that_is_to_be_cancelled_does_not_go_live() {
-    let bed = Bed::new().await;
+async fn a_deployment_that_is_to_be_cancelled_does_not_go_live(bed: Bed) {
     let id = bed.deployment(&bed.service("web").await, &[]).await;
     to_checking(&bed, id).await;
     assert!(bed.store.request_cancel(id).await.unwrap());
     assert!(matches!(go_live(&bed, id).await, Err(Error::Stale { .. })));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waits_and_what_runs_is_told_apart() {
-    let bed = Bed::new().await;
+async fn what_waits_and_what_runs_is_told_apart(bed: Bed) {
     let service = bed.service("web").await;
     let (running, waiting, new) = (
         bed.deployment(&service, &[]).await,
@@ -141,9 +144,7 @@ async fn what_waits_and_what_runs_is_told_apart() {
     assert_eq!(write.running_deployments(service.id, new).await.unwrap(), [running]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_to_be_removed_is_neither_deployed_nor_wanted_again() {
-    let bed = Bed::new().await;
+async fn a_service_that_is_to_be_removed_is_neither_deployed_nor_wanted_again(bed: Bed) {
     let service = bed.service("web").await;
     let mut write = bed.store.write().await.unwrap();
     write.set_wanted(service.id, Wanted::Removed).await.unwrap();
@@ -159,9 +160,7 @@ async fn a_service_that_is_to_be_removed_is_neither_deployed_nor_wanted_again() 
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_takes_its_rows_along_and_a_project_goes_last() {
-    let bed = Bed::new().await;
+async fn a_service_takes_its_rows_along_and_a_project_goes_last(bed: Bed) {
     let service = bed.service("web").await;
     let id = bed.deployment(&service, &[("A", "1")]).await;
     let mut write = bed.store.write().await.unwrap();
@@ -178,9 +177,7 @@ async fn a_service_takes_its_rows_along_and_a_project_goes_last() {
     assert_eq!(bed.store.all_projects().await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_is_being_removed_takes_no_service() {
-    let bed = Bed::new().await;
+async fn a_project_that_is_being_removed_takes_no_service(bed: Bed) {
     let mut write = bed.store.write().await.unwrap();
     write.mark_project_removing(bed.project).await.unwrap();
     write.commit().await.unwrap();
@@ -200,9 +197,7 @@ async fn a_project_that_is_being_removed_takes_no_service() {
     assert!(matches!(late, Err(Error::Missing { .. })));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_hold_everything_once() {
-    let bed = Bed::new().await;
+async fn pages_hold_everything_once(bed: Bed) {
     let mut made = BTreeSet::new();
     for number in 0..23 {
         made.insert(bed.service(&format!("web-{number}")).await.id);

@@ -14,6 +14,20 @@ use store::{
 
 use crate::bed::Bed;
 
+crate::bed::promises!(
+    sixteen_workers_of_two_processes_take_each_of_500_jobs_once,
+    jobs_of_one_key_are_done_one_after_the_other_in_their_order,
+    a_worker_whose_lease_ended_and_whose_job_was_taken_can_change_nothing,
+    even_the_same_worker_does_not_hold_a_job_that_it_took_twice,
+    a_job_that_is_over_is_not_taken_by_a_worker_that_saw_it_before,
+    a_waiting_job_that_is_cancelled_is_not_taken_by_a_worker_that_saw_it_before,
+    a_job_that_was_begun_is_no_waiting_one_even_when_it_was_put_back,
+    a_platform_that_starts_again_takes_over_what_the_dead_one_held,
+    the_journal_keeps_its_order_and_what_was_made,
+    only_jobs_that_are_over_are_forgotten,
+    a_write_that_is_dropped_or_whose_task_is_killed_never_was,
+);
+
 async fn enqueue(bed: &Bed, name: &str, key: &str) -> JobId {
     let mut write = bed.store.write().await.unwrap();
     let id = write.enqueue(bed.organization, name, key, key).await.unwrap();
@@ -27,9 +41,7 @@ async fn claim_one(store: &Store, owner: &str, lease_ms: i64) -> Claim {
     claims.remove(0)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sixteen_workers_of_two_processes_take_each_of_500_jobs_once() {
-    let bed = Bed::new().await;
+async fn sixteen_workers_of_two_processes_take_each_of_500_jobs_once(bed: Bed) {
     for number in 0..500 {
         enqueue(&bed, "work", &format!("key-{number}")).await;
     }
@@ -60,9 +72,7 @@ async fn sixteen_workers_of_two_processes_take_each_of_500_jobs_once() {
     assert_eq!(done.iter().collect::<BTreeSet<_>>().len(), 500);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_of_one_key_are_done_one_after_the_other_in_their_order() {
-    let bed = Bed::new().await;
+async fn jobs_of_one_key_are_done_one_after_the_other_in_their_order(bed: Bed) {
     let mut made = BTreeMap::<String, Vec<JobId>>::new();
     for number in 0..120 {
         let key = format!("key-{}", number % 5);
@@ -95,9 +105,7 @@ async fn jobs_of_one_key_are_done_one_after_the_other_in_their_order() {
     assert_eq!(*done.lock().unwrap(), made);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_lease_ended_and_whose_job_was_taken_can_change_nothing() {
-    let bed = Bed::new().await;
+async fn a_worker_whose_lease_ended_and_whose_job_was_taken_can_change_nothing(bed: Bed) {
     enqueue(&bed, "work", "key").await;
     let slow = claim_one(&bed.store, "slow", 0).await;
     let quick = claim_one(&bed.another().await, "quick", 60_000).await;
@@ -119,9 +127,7 @@ async fn a_worker_whose_lease_ended_and_whose_job_was_taken_can_change_nothing()
     lost(bed.store.finish_job(&quick, None).await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn even_the_same_worker_does_not_hold_a_job_that_it_took_twice() {
-    let bed = Bed::new().await;
+async fn even_the_same_worker_does_not_hold_a_job_that_it_took_twice(bed: Bed) {
     enqueue(&bed, "work", "key").await;
     let first = claim_one(&bed.store, "worker", 0).await;
     let second = claim_one(&bed.store, "worker", 60_000).await;
@@ -132,9 +138,7 @@ async fn even_the_same_worker_does_not_hold_a_job_that_it_took_twice() {
     bed.store.finish_job(&second, None).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_over_is_not_taken_by_a_worker_that_saw_it_before() {
-    let bed = Bed::new().await;
+async fn a_job_that_is_over_is_not_taken_by_a_worker_that_saw_it_before(bed: Bed) {
     let waiting = enqueue(&bed, "work", "waiting").await;
     let expired = enqueue(&bed, "work", "expired").await;
     // Both are held with a lease that ends at once; the holder does not know that of the second one.
@@ -158,9 +162,7 @@ async fn a_job_that_is_over_is_not_taken_by_a_worker_that_saw_it_before() {
     assert_eq!(bed.store.job(bed.organization, expired).await.unwrap().status, "done");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_that_is_cancelled_is_not_taken_by_a_worker_that_saw_it_before() {
-    let bed = Bed::new().await;
+async fn a_waiting_job_that_is_cancelled_is_not_taken_by_a_worker_that_saw_it_before(bed: Bed) {
     let id = enqueue(&bed, "work", "key").await;
     let late = bed.another().await;
     let mut write = bed.store.write().await.unwrap();
@@ -173,9 +175,7 @@ async fn a_waiting_job_that_is_cancelled_is_not_taken_by_a_worker_that_saw_it_be
     assert_eq!(bed.store.job(bed.organization, id).await.unwrap().status, "done");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_begun_is_no_waiting_one_even_when_it_was_put_back() {
-    let bed = Bed::new().await;
+async fn a_job_that_was_begun_is_no_waiting_one_even_when_it_was_put_back(bed: Bed) {
     enqueue(&bed, "work", "key").await;
     let claim = claim_one(&bed.store, "worker", 60_000).await;
     bed.store
@@ -200,9 +200,7 @@ async fn a_job_that_was_begun_is_no_waiting_one_even_when_it_was_put_back() {
     assert_eq!(bed.store.unfinished_jobs_of("key").await.unwrap(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_platform_that_starts_again_takes_over_what_the_dead_one_held() {
-    let bed = Bed::new().await;
+async fn a_platform_that_starts_again_takes_over_what_the_dead_one_held(bed: Bed) {
     enqueue(&bed, "work", "key").await;
     let dead = claim_one(&bed.store, "dead", 600_000).await;
     assert_eq!(bed.store.claim_jobs("new", 60_000, 1).await.unwrap(), []);
@@ -215,9 +213,7 @@ async fn a_platform_that_starts_again_takes_over_what_the_dead_one_held() {
     ));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_journal_keeps_its_order_and_what_was_made() {
-    let bed = Bed::new().await;
+async fn the_journal_keeps_its_order_and_what_was_made(bed: Bed) {
     enqueue(&bed, "work", "key").await;
     let claim = claim_one(&bed.store, "worker", 60_000).await;
     let made = serde_json::json!({ "image": "app:1" });
@@ -243,9 +239,7 @@ async fn the_journal_keeps_its_order_and_what_was_made() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn only_jobs_that_are_over_are_forgotten() {
-    let bed = Bed::new().await;
+async fn only_jobs_that_are_over_are_forgotten(bed: Bed) {
     let (over, waiting) = (
         enqueue(&bed, "work", "over").await,
         enqueue(&bed, "work", "waiting").await,
@@ -269,9 +263,7 @@ async fn only_jobs_that_are_over_are_forgotten() {
     assert_eq!(left, [waiting]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_is_dropped_or_whose_task_is_killed_never_was() {
-    let bed = Bed::new().await;
+async fn a_write_that_is_dropped_or_whose_task_is_killed_never_was(bed: Bed) {
     let service = bed.service("web").await;
     let new = crate::bed::new_deployment(&service, &[]);
     let mut write = bed.store.write().await.unwrap();

@@ -5,6 +5,12 @@ use store::logs::{Filter, Line, Log};
 
 use crate::bed::Bed;
 
+crate::bed::promises!(
+    lines_of_many_writers_are_numbered_without_a_gap,
+    lines_that_cannot_be_kept_move_no_cursor,
+    a_filter_finds_the_text_itself_and_the_numbers_stay,
+);
+
 fn line(origin: &str, message: &str, level: LogLevel) -> Line {
     Line {
         sequence: 0,
@@ -16,9 +22,7 @@ fn line(origin: &str, message: &str, level: LogLevel) -> Line {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lines_of_many_writers_are_numbered_without_a_gap() {
-    let bed = Bed::new().await;
+async fn lines_of_many_writers_are_numbered_without_a_gap(bed: Bed) {
     let log = Log::Run(bed.service("web").await.id);
     let stores = [bed.store.clone(), bed.another().await];
     let writers: Vec<_> = (0..8)
@@ -67,9 +71,7 @@ async fn lines_of_many_writers_are_numbered_without_a_gap() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lines_that_cannot_be_kept_move_no_cursor() {
-    let bed = Bed::new().await;
+async fn lines_that_cannot_be_kept_move_no_cursor(bed: Bed) {
     let gone = Log::Run(domain::ServiceId::mint());
     let cursor = OutputCursor {
         at_ns: 9,
@@ -85,9 +87,7 @@ async fn lines_that_cannot_be_kept_move_no_cursor() {
     assert_eq!(bed.store.output_cursor("a").await.unwrap(), OutputCursor::default());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_filter_finds_the_text_itself_and_the_numbers_stay() {
-    let bed = Bed::new().await;
+async fn a_filter_finds_the_text_itself_and_the_numbers_stay(bed: Bed) {
     let log = Log::Run(bed.service("web").await.id);
     let texts = [
         "100% done",

@@ -1,4 +1,4 @@
-//! The state's promises, kept on SQLite: nothing is done twice, nothing is lost, nobody sees what is not theirs.
+//! The state's promises, kept on SQLite, PostgreSQL and MariaDB: nothing is done twice, nothing is lost, nobody sees what is not theirs.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 

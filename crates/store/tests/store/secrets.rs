@@ -5,11 +5,18 @@ use store::{Error, variables::LIMIT};
 
 use crate::bed::{Bed, OTHER_KEY, open};
 
+crate::bed::promises!(
+    another_key_opens_nothing_and_says_so,
+    a_sealed_value_that_was_moved_to_another_row_does_not_open,
+    variables_are_changed_all_or_none_and_there_is_a_limit,
+    a_variable_that_is_set_again_without_a_kind_stays_secret,
+);
+crate::bed::promises!(on sqlite: secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files);
+
 const VARIABLE: &str = "correct-horse-battery-staple";
 const PRIVATE_KEY: &str = "-----a private half of a key-----";
 
-async fn with_secrets() -> (Bed, store::services::Service, domain::DeploymentId) {
-    let bed = Bed::new().await;
+async fn with_secrets(bed: &Bed) -> (store::services::Service, domain::DeploymentId) {
     let service = bed.service("web").await;
     let key = VariableKey::parse("PASSWORD").unwrap();
     let set = [(key, VARIABLE.to_owned(), Some(VariableKind::Secret))];
@@ -24,12 +31,11 @@ async fn with_secrets() -> (Bed, store::services::Service, domain::DeploymentId)
         .await
         .unwrap();
     let deployment = bed.deployment(&service, &[("PASSWORD", VARIABLE)]).await;
-    (bed, service, deployment)
+    (service, deployment)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files() {
-    let (bed, service, deployment) = with_secrets().await;
+async fn secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files(bed: Bed) {
+    let (service, deployment) = with_secrets(&bed).await;
     let variables = bed.store.variables(bed.organization, service.id).await.unwrap();
     assert_eq!(variables[0].value.expose(), VARIABLE);
     let environment = bed.store.deployment_environment(deployment).await.unwrap();
@@ -39,7 +45,7 @@ async fn secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files() {
         PRIVATE_KEY
     );
     let files = || {
-        std::fs::read_dir(bed.directory.path())
+        std::fs::read_dir(bed.directory())
             .unwrap()
             .map(|file| file.unwrap().path())
     };
@@ -60,10 +66,9 @@ async fn secrets_come_back_as_they_were_and_no_byte_of_them_is_in_the_files() {
     look();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_key_opens_nothing_and_says_so() {
-    let (bed, service, deployment) = with_secrets().await;
-    let store = open(bed.directory.path(), OTHER_KEY).await.unwrap();
+async fn another_key_opens_nothing_and_says_so(bed: Bed) {
+    let (service, deployment) = with_secrets(&bed).await;
+    let store = open(&bed.location, OTHER_KEY).await.unwrap();
     assert!(matches!(
         store.variables(bed.organization, service.id).await,
         Err(Error::Sealed)
@@ -75,9 +80,8 @@ async fn another_key_opens_nothing_and_says_so() {
     assert!(matches!(store.deploy_key(&service).await, Err(Error::Sealed)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sealed_value_that_was_moved_to_another_row_does_not_open() {
-    let (bed, service, _) = with_secrets().await;
+async fn a_sealed_value_that_was_moved_to_another_row_does_not_open(bed: Bed) {
+    let (service, _) = with_secrets(&bed).await;
     let key = VariableKey::parse("HARMLESS").unwrap();
     let set = [(key, "harmless".to_owned(), Some(VariableKind::Static))];
     assert!(
@@ -86,20 +90,17 @@ async fn a_sealed_value_that_was_moved_to_another_row_does_not_open() {
             .await
             .unwrap()
     );
-    let url = format!("sqlite:{}", bed.directory.path().join("state.db").display());
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    let moved = "UPDATE env_vars SET sealed_value = (SELECT sealed_value FROM env_vars WHERE name = 'PASSWORD') \
-        WHERE name = 'HARMLESS'";
-    sqlx::query(moved).execute(&pool).await.unwrap();
+    // MariaDB copies no row of a table into another one of it but by way of a derived table.
+    let moved = "UPDATE env_vars SET sealed_value = (SELECT sealed_value FROM \
+        (SELECT sealed_value FROM env_vars WHERE name = 'PASSWORD') AS other) WHERE name = 'HARMLESS'";
+    bed.run(moved).await;
     assert!(matches!(
         bed.store.variables(bed.organization, service.id).await,
         Err(Error::Sealed)
     ));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn variables_are_changed_all_or_none_and_there_is_a_limit() {
-    let bed = Bed::new().await;
+async fn variables_are_changed_all_or_none_and_there_is_a_limit(bed: Bed) {
     let service = bed.service("web").await;
     let variable = |number: i64| {
         let key = VariableKey::parse(&format!("KEY_{number}")).unwrap();
@@ -126,9 +127,8 @@ async fn variables_are_changed_all_or_none_and_there_is_a_limit() {
     assert_eq!(count().await, LIMIT);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_variable_that_is_set_again_without_a_kind_stays_secret() {
-    let (bed, service, _) = with_secrets().await;
+async fn a_variable_that_is_set_again_without_a_kind_stays_secret(bed: Bed) {
+    let (service, _) = with_secrets(&bed).await;
     let key = VariableKey::parse("PASSWORD").unwrap();
     let set = [(key, "new".to_owned(), None)];
     bed.store

@@ -6,13 +6,17 @@ use store::Error;
 
 use crate::bed::{Bed, slug, uploads};
 
+crate::bed::promises!(
+    to_a_stranger_everything_is_missing,
+    the_variables_of_a_service_neither_open_nor_change_for_a_stranger,
+    a_token_speaks_for_its_own_organization_alone,
+);
+
 fn is_missing<T: std::fmt::Debug>(end: Result<T, Error>) {
     assert!(matches!(end, Err(Error::Missing { .. })), "{end:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn to_a_stranger_everything_is_missing() {
-    let bed = Bed::new().await;
+async fn to_a_stranger_everything_is_missing(bed: Bed) {
     let service = bed.service("web").await;
     let deployment = bed.deployment(&service, &[]).await;
     let mut write = bed.store.write().await.unwrap();
@@ -42,9 +46,7 @@ async fn to_a_stranger_everything_is_missing() {
     assert_eq!(store.jobs(stranger, "~", 10).await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_variables_of_a_service_neither_open_nor_change_for_a_stranger() {
-    let bed = Bed::new().await;
+async fn the_variables_of_a_service_neither_open_nor_change_for_a_stranger(bed: Bed) {
     let service = bed.service("web").await;
     let key = VariableKey::parse("PASSWORD").unwrap();
     let set = |value: &str| [(key.clone(), value.to_owned(), Some(VariableKind::Secret))];
@@ -70,9 +72,7 @@ async fn the_variables_of_a_service_neither_open_nor_change_for_a_stranger() {
     assert_eq!(kept[0].value.expose(), "mine");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_speaks_for_its_own_organization_alone() {
-    let bed = Bed::new().await;
+async fn a_token_speaks_for_its_own_organization_alone(bed: Bed) {
     let stranger = bed.store.ensure_organization("stranger").await.unwrap();
     bed.store.add_token(bed.organization, "ours", "hash-1").await.unwrap();
     bed.store.add_token(stranger, "theirs", "hash-2").await.unwrap();

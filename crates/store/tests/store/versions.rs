@@ -6,9 +6,16 @@ use store::{Error, idempotency::Known};
 
 use crate::bed::{Bed, slug};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_400_changes_at_once_none_is_lost() {
-    let bed = Arc::new(Bed::new().await);
+crate::bed::promises!(
+    of_400_changes_at_once_none_is_lost,
+    a_change_of_what_was_changed_meanwhile_is_refused,
+    a_name_is_taken_once_where_it_is_looked_for,
+    what_is_made_once_is_made_once_however_many_ask,
+    a_repeated_request_hears_what_the_first_one_heard_and_a_different_one_does_not,
+);
+
+async fn of_400_changes_at_once_none_is_lost(bed: Bed) {
+    let bed = Arc::new(bed);
     let service = bed.service("web").await;
     let first = service.version;
     let workers: Vec<_> = (0..8)
@@ -45,9 +52,7 @@ async fn of_400_changes_at_once_none_is_lost() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_what_was_changed_meanwhile_is_refused() {
-    let bed = Bed::new().await;
+async fn a_change_of_what_was_changed_meanwhile_is_refused(bed: Bed) {
     let project = bed.store.project(bed.organization, bed.project).await.unwrap();
     bed.store
         .rename_project(project.id, &slug("first"), project.version)
@@ -71,9 +76,7 @@ async fn a_change_of_what_was_changed_meanwhile_is_refused() {
     ));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_is_taken_once_where_it_is_looked_for() {
-    let bed = Bed::new().await;
+async fn a_name_is_taken_once_where_it_is_looked_for(bed: Bed) {
     bed.service("web").await;
     let other = bed.service("other").await;
     let renamed = store::services::Service {
@@ -90,9 +93,8 @@ async fn a_name_is_taken_once_where_it_is_looked_for() {
     bed.store.create_project(stranger, &slug("shop")).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_once_is_made_once_however_many_ask() {
-    let bed = Arc::new(Bed::new().await);
+async fn what_is_made_once_is_made_once_however_many_ask(bed: Bed) {
+    let bed = Arc::new(bed);
     let asked: Vec<_> = (0..16)
         .map(|number| {
             let bed = Arc::clone(&bed);
@@ -129,9 +131,7 @@ async fn what_is_made_once_is_made_once_however_many_ask() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_hears_what_the_first_one_heard_and_a_different_one_does_not() {
-    let bed = Bed::new().await;
+async fn a_repeated_request_hears_what_the_first_one_heard_and_a_different_one_does_not(bed: Bed) {
     let (store, organization) = (&bed.store, bed.organization);
     assert_eq!(
         store.take_idempotency_key(organization, "key", "a").await.unwrap(),

@@ -1,0 +1,205 @@
+//! One way to run a statement on each of the three databases. The rest of the crate knows no driver.
+//!
+//! Statements are named constants with `?` for values, in the subset that all three understand. PostgreSQL's `$1…`,
+//! and how a row is locked, are written here and nowhere else.
+
+mod pool;
+mod row;
+mod value;
+
+use std::{borrow::Cow, time::Duration};
+
+pub(crate) use pool::{Pool, Transaction, connect_mariadb, connect_postgres, connect_sqlite};
+pub(crate) use row::Row;
+use sqlx::{AssertSqlSafe, MySql, Postgres, Sqlite};
+pub(crate) use value::Value;
+
+use crate::{Error, Result};
+
+/// How long an answer is waited for. The server ends a statement before (see `pool`); this is for a server, or a way to
+/// it, that is gone without a word.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A statement with its values.
+#[derive(Clone)]
+#[must_use = "a statement does nothing until it is run"]
+pub(crate) struct Statement {
+    sql: &'static str,
+    values: Vec<Value>,
+    locking: bool,
+}
+
+/// A statement without values yet.
+pub(crate) fn query(sql: &'static str) -> Statement {
+    Statement {
+        sql,
+        values: Vec::new(),
+        locking: false,
+    }
+}
+
+/// Where a statement is run: on any connection, or in a transaction.
+pub(crate) enum On<'c> {
+    Pool(&'c Pool),
+    Transaction(&'c mut Transaction),
+}
+
+impl<'c> From<&'c Pool> for On<'c> {
+    fn from(pool: &'c Pool) -> Self {
+        Self::Pool(pool)
+    }
+}
+
+impl<'c> From<&'c mut Transaction> for On<'c> {
+    fn from(transaction: &'c mut Transaction) -> Self {
+        Self::Transaction(transaction)
+    }
+}
+
+/// The statement as one driver takes it: its text, and all values bound.
+macro_rules! bound {
+    ($database:ty, $sql:expr, $values:expr) => {{
+        let mut query = sqlx::query::<$database>($sql);
+        for value in $values {
+            query = match value {
+                Value::Integer(value) => query.bind(value),
+                Value::Float(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+
+/// Runs a method of sqlx's queries wherever the statement is to run.
+macro_rules! run {
+    ($statement:expr, $on:expr, $method:ident) => {{
+        let Statement { sql, values, locking } = $statement;
+        match $on {
+            On::Pool(Pool::Sqlite(pool)) => Ran::Sqlite(bound!(Sqlite, sql, values).$method(pool).await?),
+            On::Transaction(Transaction::Sqlite(one)) => {
+                Ran::Sqlite(bound!(Sqlite, sql, values).$method(&mut **one).await?)
+            }
+            On::Pool(Pool::Postgres(pool)) => {
+                let sql = AssertSqlSafe(postgres(sql, locking));
+                Ran::Postgres(patiently(bound!(Postgres, sql, values).$method(pool)).await?)
+            }
+            On::Transaction(Transaction::Postgres(one)) => {
+                let sql = AssertSqlSafe(postgres(sql, locking));
+                Ran::Postgres(patiently(bound!(Postgres, sql, values).$method(&mut **one)).await?)
+            }
+            On::Pool(Pool::MariaDb(pool)) => {
+                let sql = AssertSqlSafe(mariadb(sql, locking));
+                Ran::MariaDb(patiently(bound!(MySql, sql, values).$method(pool)).await?)
+            }
+            On::Transaction(Transaction::MariaDb(one)) => {
+                let sql = AssertSqlSafe(mariadb(sql, locking));
+                Ran::MariaDb(patiently(bound!(MySql, sql, values).$method(&mut **one)).await?)
+            }
+        }
+    }};
+}
+
+enum Ran<S, P, M> {
+    Sqlite(S),
+    Postgres(P),
+    MariaDb(M),
+}
+
+async fn patiently<T>(answer: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(end) => Ok(end?),
+        Err(_) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
+    }
+}
+
+/// Numbers the places of values. A `?` inside of a quoted text is one of the text.
+fn postgres(sql: &str, locking: bool) -> String {
+    let mut numbered = String::with_capacity(sql.len() + 32);
+    let (mut number, mut quoted) = (0, false);
+    for character in sql.chars() {
+        quoted ^= character == '\'';
+        if character == '?' && !quoted {
+            number += 1;
+            numbered.push('$');
+            numbered.push_str(&number.to_string());
+        } else {
+            numbered.push(character);
+        }
+    }
+    if locking {
+        // Rows that refer to the locked one can be made meanwhile; only its key may not go.
+        numbered.push_str(" FOR NO KEY UPDATE");
+    }
+    numbered
+}
+
+fn mariadb(sql: &'static str, locking: bool) -> String {
+    let sql = Cow::Borrowed(sql);
+    if locking { sql + " FOR UPDATE" } else { sql }.into_owned()
+}
+
+impl Statement {
+    /// Binds the next value.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Locks the rows that are read until the transaction ends. SQLite has one writer, and needs no lock.
+    pub(crate) fn locking(mut self) -> Self {
+        self.locking = true;
+        self
+    }
+
+    /// Runs it; how many rows it wrote. An `UPDATE` counts the rows that it found, changed or not.
+    pub(crate) async fn execute(self, on: impl Into<On<'_>>) -> Result<u64> {
+        Ok(match run!(self, on.into(), execute) {
+            Ran::Sqlite(done) => done.rows_affected(),
+            Ran::Postgres(done) => done.rows_affected(),
+            Ran::MariaDb(done) => done.rows_affected(),
+        })
+    }
+
+    /// Every row.
+    pub(crate) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>> {
+        Ok(match run!(self, on.into(), fetch_all) {
+            Ran::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
+            Ran::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
+            Ran::MariaDb(rows) => rows.into_iter().map(Row::MariaDb).collect(),
+        })
+    }
+
+    /// The one row that a key has.
+    pub(crate) async fn fetch_optional(self, on: impl Into<On<'_>>) -> Result<Option<Row>> {
+        Ok(self.fetch_all(on).await?.into_iter().next())
+    }
+
+    /// The row of a statement that always has one.
+    pub(crate) async fn fetch_one(self, on: impl Into<On<'_>>) -> Result<Row> {
+        self.fetch_optional(on)
+            .await?
+            .ok_or(Error::Database(sqlx::Error::RowNotFound))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mariadb, postgres};
+
+    #[test]
+    fn places_are_numbered_but_not_inside_of_texts() {
+        assert_eq!(
+            postgres("SELECT a FROM t WHERE a = ? AND b = '?' AND (? = '' OR c = ?)", false),
+            "SELECT a FROM t WHERE a = $1 AND b = '?' AND ($2 = '' OR c = $3)"
+        );
+    }
+
+    #[test]
+    fn a_lock_is_written_as_each_server_has_it() {
+        assert_eq!(postgres("SELECT 1", true), "SELECT 1 FOR NO KEY UPDATE");
+        assert_eq!(mariadb("SELECT ?", true), "SELECT ? FOR UPDATE");
+        assert_eq!(mariadb("SELECT ?", false), "SELECT ?");
+    }
+}

@@ -1,0 +1,16 @@
+DROP TABLE IF EXISTS installation;
+DROP TABLE IF EXISTS idempotency_keys;
+DROP TABLE IF EXISTS saga_journal;
+DROP TABLE IF EXISTS jobs;
+DROP TABLE IF EXISTS output_cursors;
+DROP TABLE IF EXISTS service_logs;
+DROP TABLE IF EXISTS deployment_logs;
+DROP TABLE IF EXISTS deployment_steps;
+DROP TABLE IF EXISTS deployment_phases;
+DROP TABLE IF EXISTS deployments;
+DROP TABLE IF EXISTS uploads;
+DROP TABLE IF EXISTS env_vars;
+DROP TABLE IF EXISTS services;
+DROP TABLE IF EXISTS projects;
+DROP TABLE IF EXISTS api_tokens;
+DROP TABLE IF EXISTS organizations;

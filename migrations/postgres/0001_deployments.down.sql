@@ -1,0 +1,16 @@
+DROP TABLE installation;
+DROP TABLE idempotency_keys;
+DROP TABLE saga_journal;
+DROP TABLE jobs;
+DROP TABLE output_cursors;
+DROP TABLE service_logs;
+DROP TABLE deployment_logs;
+DROP TABLE deployment_steps;
+DROP TABLE deployment_phases;
+DROP TABLE deployments;
+DROP TABLE uploads;
+DROP TABLE env_vars;
+DROP TABLE services;
+DROP TABLE projects;
+DROP TABLE api_tokens;
+DROP TABLE organizations;

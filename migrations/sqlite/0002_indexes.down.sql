@@ -1,0 +1,10 @@
+DROP INDEX idempotency_keys_by_age;
+DROP INDEX jobs_by_end;
+DROP INDEX jobs_by_subject;
+DROP INDEX jobs_by_organization;
+DROP INDEX deployment_phases_by_status;
+DROP INDEX output_cursors_by_service;
+DROP INDEX uploads_by_service;
+DROP INDEX services_by_project;
+DROP INDEX projects_by_organization;
+DROP INDEX api_tokens_by_organization;

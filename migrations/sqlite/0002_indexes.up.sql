@@ -1,0 +1,10 @@
+CREATE INDEX api_tokens_by_organization ON api_tokens (organization_id);
+CREATE INDEX projects_by_organization ON projects (organization_id, id);
+CREATE INDEX services_by_project ON services (project_id, id);
+CREATE INDEX uploads_by_service ON uploads (service_id);
+CREATE INDEX output_cursors_by_service ON output_cursors (service_id);
+CREATE INDEX deployment_phases_by_status ON deployment_phases (status, phase);
+CREATE INDEX jobs_by_organization ON jobs (organization_id, id);
+CREATE INDEX jobs_by_subject ON jobs (subject, name);
+CREATE INDEX jobs_by_end ON jobs (finished_at_ms);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at_ms);
