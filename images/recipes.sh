@@ -184,11 +184,11 @@ make_python() {
 
 # The toolchain: the machine's own if it is that version, else from the module proxy.
 make_golang() {
-  local version=$1 suite=$2 folder root own base
+  local version=$1 suite=$2 folder root installed base
   command -v go >/dev/null || cannot "Go is not installed on this machine, so its toolchain cannot be copied"
-  own=$(cd / && GOTOOLCHAIN=local go env GOVERSION); own=${own#go}
-  case $own in
-    "$version"|"$version".*) root=$(cd / && GOTOOLCHAIN=local go env GOROOT); version=$own ;;
+  installed=$(cd / && GOTOOLCHAIN=local go env GOVERSION); installed=${installed#go}
+  case $installed in
+    "$version"|"$version".*) root=$(cd / && GOTOOLCHAIN=local go env GOROOT); version=$installed ;;
     *)
       case $version in *.*.*) ;; *)
         version=$(cd / && go list -m -versions golang.org/toolchain | tr ' ' '\n' |

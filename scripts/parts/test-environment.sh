@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 
 # What contract and end-to-end tests build on; others are made when asked for.
-TEST_IMAGES='debian:trixie-slim node:24-slim python:3.13-slim busybox'
-PUSHED_IMAGES="$TEST_IMAGES caddy:2"
+PUSHED_IMAGES='debian:trixie-slim node:24-slim python:3.13-slim busybox caddy:2'
+TEST_IMAGES="${PUSHED_IMAGES% *} golang:1.26"
 
 in_root() { ( cd "$ROOT" && "$@" ); }
 in_proxy() { ( cd "$ROOT/proxy" && "$@" ); }

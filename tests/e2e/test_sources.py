@@ -6,6 +6,9 @@ from bed import sources
 from bed.counterparts import docker
 from bed.sources import app_files
 
+# The base images of a language are made on first use, where none can be pulled.
+FIRST_BUILD_SECONDS = 600
+
 
 def test_a_commit_becomes_a_page_and_everything_that_it_took_is_recorded(platform, api, project, repository):
     commit = repository.commit(app_files("one"), "The first version")
@@ -101,6 +104,33 @@ def test_a_node_application_needs_no_configuration(platform, api, project):
     deployment = api.live(api.upload(service["id"], sources.tar_gz(files)))
     assert platform.page(service["url"]) == "from node"
     assert "node" in json.dumps(deployment["plan"]).lower()
+
+
+def test_a_go_application_needs_no_configuration(platform, api, project):
+    server = (
+        'package main\n\nimport (\n\t"io"\n\t"net/http"\n\t"os"\n)\n\nfunc main() {\n'
+        '\thttp.HandleFunc("/", func(answer http.ResponseWriter, _ *http.Request) { io.WriteString(answer, "from go") })\n'
+        '\tif http.ListenAndServe(":"+os.Getenv("PORT"), nil) != nil {\n\t\tos.Exit(1)\n\t}\n}\n'
+    )
+    files = {"go.mod": "module example.org/little\n\ngo 1.24\n", "main.go": server}
+    service = api.service(project, "go-alone", {"kind": "upload"}, drain_timeout_seconds=1)
+    deployment = api.live(api.upload(service["id"], sources.tar_gz(files)), FIRST_BUILD_SECONDS)
+    assert platform.page(service["url"]) == "from go"
+    assert deployment["plan"]["provider"] == "go", deployment["plan"]
+
+
+def test_a_python_application_with_requirements_needs_no_configuration(platform, api, project):
+    server = (
+        "import os\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\nimport idna\n\n\n"
+        "class Handler(BaseHTTPRequestHandler):\n    def do_GET(self):\n        self.send_response(200)\n        self.end_headers()\n"
+        "        self.wfile.write(b'from python with ' + idna.encode('b\u00fccher'))\n\n\n"
+        "HTTPServer(('0.0.0.0', int(os.environ['PORT'])), Handler).serve_forever()\n"
+    )
+    files = {"requirements.txt": "idna>=3,<4\n", "main.py": server}
+    service = api.service(project, "python-alone", {"kind": "upload"}, drain_timeout_seconds=1)
+    deployment = api.live(api.upload(service["id"], sources.tar_gz(files)), FIRST_BUILD_SECONDS)
+    assert platform.page(service["url"]) == "from python with xn--bcher-kva"
+    assert deployment["plan"]["provider"] == "python", deployment["plan"]
 
 
 def test_a_static_site_needs_no_configuration(platform, api, project):

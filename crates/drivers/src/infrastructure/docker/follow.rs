@@ -1,6 +1,9 @@
 //! Follows a container's output through whatever breaks.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bollard::{container::LogOutput, query_parameters::LogsOptionsBuilder};
 use domain::{
@@ -14,6 +17,7 @@ use super::{
     DockerEngine,
     client::{explain, is_missing},
     output::{Numbered, OutputReader},
+    pace::Pace,
 };
 
 /// Lines are handed on when so many are there, or when the first of them has waited so long.
@@ -27,11 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After so many refusals in a row the engine means it.
 const REFUSALS: u32 = 5;
 
-/// An instance that writes so much within this time changes its files faster than the engine shows it to a follower:
-/// a follower that is behind misses whole files, and gets others twice. Reading what is there at once has no such
-/// fault, so this is done until the reader is not behind any more.
-const MUCH_BYTES: usize = 4 * 1024 * 1024;
-const SHORT_TIME: Duration = Duration::from_secs(8);
+/// Between two readings of what is there: the engine reads all its files for each.
+const BETWEEN_READINGS: Duration = Duration::from_millis(250);
 
 /// How the engine is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,12 @@ impl Batches<'_> {
     }
 }
 
+/// Nanoseconds since 1970.
+fn now_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
 impl DockerEngine {
     pub(super) async fn follow(
         &self,
@@ -102,16 +109,20 @@ impl DockerEngine {
         let mut pause = SHORTEST_PAUSE;
         let mut refusals = 0;
         let mut reading = Reading::Follow;
+        let mut pace = Pace::new(self.longest_silence);
         loop {
             let before = batches.cursor;
             let target = id.clone().unwrap_or_else(|| name.to_owned());
-            let step = self.read_once(&target, &mut id, &mut batches, reading).await;
+            let step = self.read_once(&target, &mut id, &mut batches, &mut pace, reading).await;
             if batches.cursor != before {
                 (pause, refusals) = (SHORTEST_PAUSE, 0);
             }
             match step {
                 Ok(Next::Nothing) => return Ok(()),
                 Ok(Next::Read(next)) => {
+                    if (reading, next) == (Reading::CatchUp, Reading::CatchUp) {
+                        sleep(BETWEEN_READINGS).await;
+                    }
                     reading = next;
                     continue;
                 }
@@ -137,6 +148,7 @@ impl DockerEngine {
         name: &str,
         id: &mut Option<String>,
         batches: &mut Batches<'_>,
+        pace: &mut Pace,
         reading: Reading,
     ) -> Result<Next, InfrastructureError> {
         let instance = self.find(name).await?;
@@ -159,18 +171,25 @@ impl DockerEngine {
         let mut records = pin!(docker.logs(&instance.id, Some(options)));
         // From now on this very container, whatever is made under its name.
         *id = Some(instance.id.clone());
-        let (mut bytes_read, mut since) = (0, Instant::now());
+        let (began, mut heard) = (Instant::now(), Instant::now());
+        let mut bytes_read = 0;
         loop {
-            let record = match batches.due {
-                None => records.next().await,
-                Some(due) => match timeout_at(due, records.next()).await {
-                    Ok(record) => record,
-                    Err(_) => {
-                        batches.hand_on().await?;
-                        continue;
-                    }
-                },
+            let silence = heard + pace.longest_silence();
+            let until = batches.due.map_or(silence, |due| due.min(silence));
+            let Ok(record) = timeout_at(until, records.next()).await else {
+                batches.hand_on().await?;
+                if until < silence {
+                    continue;
+                }
+                // Nothing came, or the connection is a dead one, or the engine does not show a file.
+                pace.doubt(now_ns());
+                return match is_following {
+                    true => Ok(Next::Read(reading)),
+                    false => Err(InfrastructureError::Unreachable("its answer does not go on".into())),
+                };
             };
+            heard = Instant::now();
+            let heard_ns = now_ns();
             match record {
                 Some(Ok(record)) => {
                     let (level, bytes) = match &record {
@@ -186,14 +205,14 @@ impl DockerEngine {
                     }
                     let Some(line) = line else { continue };
                     bytes_read += bytes.len();
+                    let at_ns = line.0.at_ns;
                     batches.add(line).await?;
-                    if is_following && bytes_read >= MUCH_BYTES {
-                        if since.elapsed() < SHORT_TIME {
-                            batches.hand_on().await?;
-                            return Ok(Next::Read(Reading::CatchUp));
-                        }
-                        (bytes_read, since) = (0, Instant::now());
+                    if is_following && pace.falls_behind(bytes.len(), at_ns, heard, heard_ns) {
+                        batches.hand_on().await?;
+                        return Ok(Next::Read(Reading::CatchUp));
                     }
+                    // Whoever takes the lines may need his time for it.
+                    heard = Instant::now();
                 }
                 Some(Err(error)) => {
                     batches.hand_on().await?;
@@ -211,10 +230,10 @@ impl DockerEngine {
             }
         }
         batches.hand_on().await?;
-        Ok(match (has_ended, bytes_read >= MUCH_BYTES) {
+        Ok(match (has_ended, reading) {
             (true, _) => Next::Nothing,
-            (false, true) => Next::Read(Reading::CatchUp),
-            (false, false) => Next::Read(Reading::Follow),
+            (false, Reading::CatchUp) if !pace.has_caught_up(bytes_read, began) => Next::Read(Reading::CatchUp),
+            (false, _) => Next::Read(Reading::Follow),
         })
     }
 }

@@ -4,13 +4,15 @@
 //! container, needs no repair. The one exception is `seen`, which spares asking twice what cannot have changed.
 //!
 //! Output is kept by the engine in three files of 10 MB for each container, the oldest of which is thrown away for a
-//! new one. Whoever follows it loses nothing as long as they are not behind by more than two of the files.
+//! new one. Whoever follows it loses nothing as long as they are not behind by more than two of the files; how that is
+//! kept is in `pace`.
 
 pub(crate) mod client;
 mod container;
 mod follow;
 mod network;
 mod output;
+mod pace;
 mod ports;
 pub(crate) mod pull;
 mod seen;
@@ -26,6 +28,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -47,6 +50,9 @@ use crate::image::registry::RegistryAccess;
 /// Where networks come from when the engine has no addresses left of its own.
 const ADDRESS_RANGE: &str = "10.213.0.0/16";
 
+/// How long an instance may write nothing before the engine is asked whether that is so.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+
 /// A Docker Engine. Clones share its connection.
 #[derive(Clone)]
 pub struct DockerEngine {
@@ -55,6 +61,7 @@ pub struct DockerEngine {
     address_range: Range,
     network_making: Arc<tokio::sync::Mutex<()>>,
     without_init: Arc<AtomicBool>,
+    longest_silence: Duration,
     seen: Seen,
 }
 
@@ -74,6 +81,7 @@ impl DockerEngine {
             address_range,
             network_making: Arc::default(),
             without_init: Arc::default(),
+            longest_silence: LONGEST_SILENCE,
             seen: Seen::default(),
         })
     }
@@ -94,6 +102,14 @@ impl DockerEngine {
         self.address_range = Range::parse(range)
             .ok_or_else(|| InfrastructureError::Refused(format!("`{range}` is no range such as `10.1.0.0/16`")))?;
         Ok(self)
+    }
+
+    /// How long a follower of output hears nothing before it asks anew, 30 s by default; silence that was real is believed
+    /// longer the next time.
+    #[must_use]
+    pub fn with_longest_silence(mut self, longest: Duration) -> Self {
+        self.longest_silence = longest;
+        self
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -32,12 +32,19 @@ pub(super) struct OutputReader {
     lines_at_highest: u32,
     /// The time of the newest record; where it has none, that of the one before.
     latest_ns: i64,
-    /// The same for each of the two streams.
-    latest_of_output_ns: i64,
-    latest_of_error_ns: i64,
     is_suspicious: bool,
-    unfinished_output: Vec<u8>,
-    unfinished_error: Vec<u8>,
+    output: Stream,
+    errors: Stream,
+}
+
+/// One of the two streams.
+#[derive(Default)]
+struct Stream {
+    /// The time of its newest record.
+    latest_ns: i64,
+    unfinished: Vec<u8>,
+    /// The line before.
+    previous: Vec<u8>,
 }
 
 impl OutputReader {
@@ -48,11 +55,9 @@ impl OutputReader {
             highest_ns: 0,
             lines_at_highest: 0,
             latest_ns: 0,
-            latest_of_output_ns: 0,
-            latest_of_error_ns: 0,
             is_suspicious: false,
-            unfinished_output: Vec::new(),
-            unfinished_error: Vec::new(),
+            output: Stream::default(),
+            errors: Stream::default(),
         }
     }
 
@@ -66,30 +71,27 @@ impl OutputReader {
     pub(super) fn record(&mut self, level: LogLevel, record: &[u8]) -> Option<Numbered> {
         let (at_ns, part) = split_time(record);
         self.latest_ns = at_ns.unwrap_or(self.latest_ns);
-        let latest_of_stream_ns = match level {
-            LogLevel::Error => &mut self.latest_of_error_ns,
-            _ => &mut self.latest_of_output_ns,
+        let latest_ns = self.latest_ns;
+        let stream = self.stream(level);
+        let (went_back, stood_still) = (latest_ns < stream.latest_ns, latest_ns == stream.latest_ns);
+        stream.latest_ns = latest_ns;
+        let Some(end) = part.strip_suffix(b"\n") else {
+            keep(&mut stream.unfinished, part);
+            return None;
         };
-        let went_back = self.latest_ns < *latest_of_stream_ns;
-        *latest_of_stream_ns = self.latest_ns;
-        let unfinished = self.unfinished(level);
-        match part.strip_suffix(b"\n") {
-            None => {
-                keep(unfinished, part);
-                None
-            }
-            Some(end) => {
-                let mut line = std::mem::take(unfinished);
-                keep(&mut line, end);
-                let numbered = self.number(level, &line);
-                self.is_suspicious |= went_back && numbered.is_some();
-                numbered
-            }
-        }
+        let mut line = std::mem::take(&mut stream.unfinished);
+        keep(&mut line, end);
+        // The engine stamps no two lines of a stream alike, unless its clock is a coarse one.
+        let comes_again = went_back || stood_still && line == stream.previous;
+        let numbered = self.number(level, &line);
+        self.is_suspicious |= comes_again && numbered.is_some();
+        self.stream(level).previous = line;
+        numbered
     }
 
-    /// Whether a line that was not read before is older than one before it in the same stream. Either a clock was set
-    /// back, or the engine, which reads its files anew after it changed them, sends a file twice to its followers.
+    /// Whether a line that was not read before is older than the one before it in the same stream, or the very same.
+    /// Either a clock was set back, or the engine, which opens its files anew after it changed them, sends the beginning
+    /// of a file twice to its followers: it is the very same when only one line of the file had been sent.
     pub(super) fn is_suspicious(&self) -> bool {
         self.is_suspicious
     }
@@ -98,7 +100,7 @@ impl OutputReader {
     pub(super) fn finish(&mut self) -> Vec<Numbered> {
         let mut lines = Vec::new();
         for level in [LogLevel::Info, LogLevel::Error] {
-            let line = std::mem::take(self.unfinished(level));
+            let line = std::mem::take(&mut self.stream(level).unfinished);
             if !line.is_empty() {
                 lines.extend(self.number(level, &line));
             }
@@ -106,10 +108,10 @@ impl OutputReader {
         lines
     }
 
-    fn unfinished(&mut self, level: LogLevel) -> &mut Vec<u8> {
+    fn stream(&mut self, level: LogLevel) -> &mut Stream {
         match level {
-            LogLevel::Error => &mut self.unfinished_error,
-            _ => &mut self.unfinished_output,
+            LogLevel::Error => &mut self.errors,
+            _ => &mut self.output,
         }
     }
 
@@ -302,6 +304,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_begun_again_after_its_first_line_is_suspicious() {
+        let start = START_SECONDS * 1_000_000_000;
+        let read = |records: &[(LogLevel, i64, &str)]| {
+            let mut reader = OutputReader::new(OutputCursor::default());
+            for (level, at_ns, text) in records {
+                reader.record(*level, &stamped(start + at_ns, text));
+            }
+            reader.is_suspicious()
+        };
+        let (info, error) = (LogLevel::Info, LogLevel::Error);
+        assert!(read(&[(info, 1, "a\n"), (info, 2, "b\n"), (info, 2, "b\n")]));
+        assert!(read(&[(info, 2, "b\n"), (error, 3, "c\n"), (info, 2, "b\n")]));
+        // Lines that only look alike, and a long line in parts, which all have the time of the first.
+        assert!(!read(&[(info, 1, "a\n"), (info, 2, "a\n"), (error, 2, "a\n")]));
+        assert!(!read(&[
+            (info, 1, "a\n"),
+            (info, 2, "long "),
+            (info, 2, "line\n"),
+            (info, 2, "b\n")
+        ]));
+    }
+
+    #[test]
     fn a_line_without_an_end_is_kept_when_the_instance_ends() {
         let mut reader = OutputReader::new(OutputCursor::default());
         let at = START_SECONDS * 1_000_000_000;
@@ -320,7 +345,7 @@ mod tests {
                 None
             );
         }
-        assert!(reader.unfinished_output.len() <= KEPT_BYTES);
+        assert!(reader.output.unfinished.len() <= KEPT_BYTES);
         let (line, _) = reader.record(LogLevel::Info, &stamped(at, "\n")).unwrap();
         assert_eq!(line.text.len(), KEPT_BYTES);
     }
