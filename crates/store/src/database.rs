@@ -29,7 +29,7 @@ pub struct Write {
 }
 
 /// How often a write that stood in another one's way is done again.
-const TRIES: u32 = 10;
+const TRIES: u32 = 20;
 
 /// Counts how often a write was begun again; see [`transaction!`](crate::transaction).
 #[derive(Default)]
