@@ -80,7 +80,10 @@ async fn a_pool_survives_that_its_server_is_away_for_a_while(bed: Bed) {
     begun.enqueue(bed.organization, "work", "lost", "lost").await.unwrap();
 
     way.away().await;
-    let (read, written) = tokio::join!(store.service(bed.organization, service.id), store.update_service(&service));
+    let (read, written) = tokio::join!(
+        store.service(bed.organization, service.id),
+        store.update_service(&service)
+    );
     assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
     assert!(matches!(written, Err(Error::Unavailable(_))), "{written:?}");
     assert!(matches!(begun.commit().await, Err(Error::Unavailable(_))));

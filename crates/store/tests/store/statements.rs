@@ -1,6 +1,8 @@
 //! Every statement of the crate, as its sources have it: each database takes it, and finds its rows by an index.
 
-use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr as _, Executor as _, MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, SqlSafeStr as _, SqliteConnection,
+};
 
 use crate::bed::Bed;
 
@@ -62,7 +64,10 @@ async fn every_statement_is_understood(bed: Bed) {
                 for (index, part) in parts.enumerate() {
                     numbered += &format!("${}{part}", index + 1);
                 }
-                connection.prepare(AssertSqlSafe(numbered).into_sql_str()).await.map(drop)
+                connection
+                    .prepare(AssertSqlSafe(numbered).into_sql_str())
+                    .await
+                    .map(drop)
             }
             _ => {
                 let mut connection = MySqlConnection::connect(&url).await.unwrap();
