@@ -13,7 +13,7 @@ use domain::{
     labels,
     names::HostName,
     ports::{
-        infrastructure::{Instance, InstanceStatus},
+        infrastructure::{InfrastructureError, Instance, InstanceStatus},
         router::Route,
     },
     source::Revision,
@@ -218,7 +218,7 @@ async fn mend_instances(
             .insert(name.clone(), ((pause * 2).min(LAST_PAUSE), Instant::now() + pause));
         tracing::warn!(service.id = %service.id, "`{name}` does not run and is started again");
         let again = match instance {
-            Some(_) => world.infrastructure.start_again(&name).await.map(drop),
+            Some(_) => bring_back(world, service, deployment, job, replica, &name).await,
             None => make_again(world, service, deployment, job, replica).await,
         };
         if let Err(error) = again {
@@ -233,14 +233,37 @@ async fn mend_instances(
     Ok(())
 }
 
+/// Starts an instance again that has ended. An engine that was killed may refuse that for good, because it half remembers
+/// the instance's last run: then another one is made under the name.
+async fn bring_back(
+    world: &World,
+    service: &Service,
+    deployment: &Deployment,
+    job: domain::JobId,
+    replica: u16,
+    name: &str,
+) -> Result<(), InfrastructureError> {
+    match world.infrastructure.start_again(name).await {
+        Ok(_) => Ok(()),
+        Err(InfrastructureError::Refused(words)) => {
+            tracing::warn!(service.id = %service.id, "`{name}` cannot be started again and is made anew: {words}");
+            world.infrastructure.remove(name).await?;
+            make_again(world, service, deployment, job, replica).await
+        }
+        // Somebody took it away meanwhile.
+        Err(InfrastructureError::Missing(_)) => make_again(world, service, deployment, job, replica).await,
+        Err(error) => Err(error),
+    }
+}
+
 async fn make_again(
     world: &World,
     service: &Service,
     deployment: &Deployment,
     job: domain::JobId,
     replica: u16,
-) -> Result<(), domain::ports::infrastructure::InfrastructureError> {
-    use domain::ports::infrastructure::InfrastructureError as E;
+) -> Result<(), InfrastructureError> {
+    use InfrastructureError as E;
     let Some(image) = &deployment.image else {
         return Err(E::ImageMissing(String::new()));
     };

@@ -56,6 +56,42 @@ async fn an_instance_that_crashed_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_the_engine_will_not_start_again_is_made_anew_under_its_name() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_always(Step::StartAgain, Failure::Refused);
+    let victim = bed.world.alive().running[0].clone();
+    let before = bed.world.instance(&victim).await.unwrap().unwrap();
+    // The engine was killed: it brings nothing back by itself.
+    bed.world.keep_running(&victim, false).await.unwrap();
+    bed.world.crash(&victim, 137);
+    bed.shared().notices.reconcile();
+    running_again(&bed, &service, 1).await;
+    let after = bed.world.instance(&victim).await.unwrap().unwrap();
+    assert_ne!(after.id, before.id);
+    assert_eq!(after.labels, before.labels);
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_not_made_anew_because_the_engine_is_away_for_a_moment() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_next(Step::StartAgain, Failure::Unreachable);
+    let victim = bed.world.alive().running[0].clone();
+    let before = bed.world.instance(&victim).await.unwrap().unwrap();
+    bed.world.keep_running(&victim, false).await.unwrap();
+    bed.world.crash(&victim, 137);
+    bed.shared().notices.reconcile();
+    running_again(&bed, &service, 1).await;
+    let after = bed.world.instance(&victim).await.unwrap().unwrap();
+    assert_eq!(after.id, before.id);
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_which_an_instance_cannot_come_back_says_so_until_it_can() {
     let bed = Bed::new().await;
     let service = bed.live("web", &replicas(2)).await;
