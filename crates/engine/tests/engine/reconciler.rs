@@ -168,6 +168,27 @@ async fn what_is_nobodys_goes_and_what_is_somebody_elses_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_one_orphan_does_not_keep_the_next_one() {
+    let bed = Bed::new().await;
+    bed.world.fail_next(Step::RemoveNetwork, Failure::Refused);
+    for name in ["orphan-1", "orphan-2"] {
+        let labels = BTreeMap::from([(labels::INSTALLATION.to_owned(), "test".to_owned())]);
+        let name = name.to_owned();
+        bed.world.ensure_network(&NetworkSpec { name, labels }).await.unwrap();
+    }
+    bed.shared().notices.reconcile();
+    let orphans = async || bed.world.alive().networks;
+    bed.until("the first is kept, and the second is gone", async || {
+        (orphans().await == ["orphan-1"]).then_some(())
+    })
+    .await;
+    bed.until("the first is gone, too", async || {
+        orphans().await.is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_was_away_finds_its_world_changed_and_mends_it() {
     let mut bed = Bed::new().await;
     let service = bed.live("web", &replicas(2)).await;
