@@ -22,7 +22,7 @@ pub use error::{Error, FieldError};
 pub use notices::{Notice, Notices};
 pub use runner::Runner;
 pub use starts::Starts;
-pub use world::{Engine, Settings, World};
+pub use world::{BuildCache, Engine, Settings, World};
 
 /// What the use cases answer with, as the memory keeps it.
 pub mod state {
