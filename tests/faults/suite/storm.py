@@ -1,0 +1,5 @@
+"""Later."""
+
+
+def main(minutes, seed):
+    return 1
