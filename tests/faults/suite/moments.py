@@ -13,8 +13,17 @@ import time
 LIMIT = 120
 PAUSE = 0.002
 
-JOURNAL = "SELECT saga_journal.job_id AS job_id FROM saga_journal WHERE step = ? AND state = ?"
-JOB = "SELECT id AS job_id FROM jobs WHERE name = ? AND status = ?"
+JOURNAL = "SELECT saga_journal.job_id AS job_id FROM saga_journal WHERE step = ? AND state IN ({})"
+# A row is written over by what comes next, which may be there before anybody looked.
+AT_LEAST = {
+    "waiting": "'waiting', 'running', 'done', 'failed'",
+    "running": "'running', 'done', 'failed'",
+    "failed": "'failed'",
+    "started": "'started', 'done', 'undone'",
+    "done": "'done', 'undone'",
+    "undone": "'undone'",
+}
+JOB = "SELECT id AS job_id FROM jobs WHERE name = ? AND status IN ({})"
 STATUS = "SELECT jobs.id AS job_id FROM jobs JOIN deployments ON deployments.id = jobs.subject WHERE deployments.status = ?"
 
 
@@ -50,11 +59,13 @@ class Moment:
         time.sleep(self.after)
 
     def _wait_for_row(self, over):
-        query = {"journal": JOURNAL, "job": JOB, "status": STATUS}[self.kind]
+        query, values = {"journal": JOURNAL, "job": JOB, "status": STATUS}[self.kind], self.values
+        if self.kind != "status":
+            query, values = query.format(AT_LEAST[values[1]]), values[:1]
         end, last_look = time.monotonic() + LIMIT, False
         with self.state.reader() as read:
             while True:
-                if any(row["job_id"] not in self.known for row in read(query, *self.values)):
+                if any(row["job_id"] not in self.known for row in read(query, *values)):
                     return
                 # The action is over: what it was to show, it has shown, or never will.
                 if last_look or time.monotonic() > end:
