@@ -49,7 +49,7 @@ def buildkitd(folder):
     )
     path = f"{Path(counterparts.need('caddy')).parent}:{os.environ['PATH']}"
     argv = [shutil.which("buildkitd", path=path) or counterparts.program("buildkitd", "buildkit"), "--config", str(home / "buildkitd.toml")]
-    program = Program("buildkitd", argv, {"PATH": path, "HOME": str(home)}, home / "log")
+    program = Program("buildkitd", argv, {"PATH": path, "HOME": str(home)}, home / "buildkitd.log")
     program.address = f"unix://{socket}"
 
     def answers():

@@ -103,7 +103,8 @@ class Bed:
         counterparts.image_needed(sources.BASE_IMAGE)
         name = f"click-deploy-e2e/app:{uuid.uuid4().hex[:12]}"
         context = sources.write_files(self.folder / "image", sources.app_files("image"))
-        counterparts.docker("build", "--quiet", "--tag", name, str(context))
+        # Of its own even where the content is the same: an image is removed with all its names.
+        counterparts.docker("build", "--quiet", "--label", f"click-deploy-e2e={name}", "--tag", name, str(context))
         self._undo.callback(counterparts.remove_image, name)
         return name
 
