@@ -165,6 +165,8 @@ class Bed:
             link.restore()
         for disk in self.disks.values():
             disk.free()
+        if self.clock:
+            self.clock.jump(-self.clock.offset)
         for name in sorted(self.programs, key=lambda name: name == "server"):
             self.start(name)
         wait_until(self.platform.answers, 60, "the server")

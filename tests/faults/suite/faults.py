@@ -16,6 +16,8 @@ import contextlib
 import subprocess
 import time
 
+from bed.processes import wait_until
+
 SLOW = 0.4
 KINDS = ("killed", "frozen", "refusing", "slow", "silent", "half-open", "reset", "full", "forward", "backward")
 # These leave nothing to be lifted.
@@ -80,10 +82,18 @@ class Fault:
         bed.disks[self.target].fill()
 
     def _forward(self, bed):
-        bed.clock.jump(self.seconds)
+        self._jump(bed, self.seconds)
 
     def _backward(self, bed):
-        bed.clock.jump(-self.seconds)
+        self._jump(bed, -self.seconds)
+
+    def _jump(self, bed, seconds):
+        bed.clock.jump(seconds)
+        # A jump that does not reach the server would prove nothing: a write's time tells. (The `Date` of an answer does
+        # not go backward.)
+        newest = "SELECT updated_at_ms AS at FROM env_vars ORDER BY rowid DESC LIMIT 1"
+        ahead = lambda: bed.state.rows(newest)[0]["at"] / 1000 - time.time()  # noqa: E731
+        wait_until(lambda: abs(ahead() - bed.clock.offset) < 60, 20, f"a write whose time is {bed.clock.offset:+.0f} s away")
 
 
 class Disk:
@@ -99,6 +109,11 @@ class Disk:
         with contextlib.suppress(OSError), open(self.folder / ".filler", "wb", buffering=0) as filler:
             while True:
                 filler.write(b"\0" * 4096)
+        # The last page of a log that is there has room yet.
+        for log in self.folder.glob("*.log"):
+            with contextlib.suppress(OSError), open(log, "ab", buffering=0) as end:
+                while True:
+                    end.write(b"\n")
 
     def free(self):
         """Gives the room back."""

@@ -4,6 +4,7 @@
     +0.5                            so many seconds after it began
     journal build started           when this entry of the journal is there (of a job that the action made)
     job stop-service running        when a job of this name has this status
+    again stop-service              when a job of this name waits for another try
     status releasing                when the deployment has this status
     … +0.2                          so many seconds after that
 """
@@ -24,6 +25,7 @@ AT_LEAST = {
     "undone": "'undone'",
 }
 JOB = "SELECT id AS job_id FROM jobs WHERE name = ? AND status IN ({})"
+AGAIN = "SELECT id AS job_id FROM jobs WHERE name = ? AND status = 'waiting' AND attempt > 0"
 STATUS = "SELECT jobs.id AS job_id FROM jobs JOIN deployments ON deployments.id = jobs.subject WHERE deployments.status = ?"
 
 
@@ -39,7 +41,7 @@ class Moment:
         parts = words.split()
         self.after = float(parts.pop()) if parts[-1].startswith("+") else 0.0
         self.kind, *self.values = parts or ["begun"]
-        assert self.kind in ("before", "begun", "journal", "job", "status"), words
+        assert self.kind in ("before", "begun", "journal", "job", "again", "status"), words
 
     @property
     def is_before(self):
@@ -59,8 +61,8 @@ class Moment:
         time.sleep(self.after)
 
     def _wait_for_row(self, over):
-        query, values = {"journal": JOURNAL, "job": JOB, "status": STATUS}[self.kind], self.values
-        if self.kind != "status":
+        query, values = {"journal": JOURNAL, "job": JOB, "again": AGAIN, "status": STATUS}[self.kind], self.values
+        if self.kind in ("journal", "job"):
             query, values = query.format(AT_LEAST[values[1]]), values[:1]
         end, last_look = time.monotonic() + LIMIT, False
         with self.state.reader() as read:

@@ -45,13 +45,15 @@ class Scenario:
     within: int = 120
     # Seconds of grace after the fault in which visitors may see errors; none unless what serves is hit.
     serves_within: int = None
+    # A fault that is there from before the action begins, beside the one at the moment.
+    also: str = None
     # It is part of the short form.
     short: bool = False
 
     @property
     def name(self):
         """What `--only` takes a part of."""
-        return f"{self.action}; {self.fault}; {self.moment}"
+        return f"{self.action}; {self.fault}; {self.moment}" + (f"; {self.also} before" if self.also else "")
 
 
 @dataclasses.dataclass
@@ -118,6 +120,8 @@ class Case:
             self.began = time.monotonic()
             self.watch._thread.start()
             stack.callback(self.watch.stop)
+            if self.scenario.also:
+                self._also(Fault(self.scenario.also), stack)
             thread = threading.Thread(target=self._inject, daemon=True)
             thread.start()
             if self.moment.is_before:
@@ -167,6 +171,17 @@ class Case:
         except Exception as error:  # the platform did not take it
             broken.append(Broken("it can be asked for", repr(error)[:600]))
 
+    def _also(self, fault, stack):
+        def lift():
+            time.sleep(fault.seconds)
+            fault.end(self.bed)
+
+        fault.begin(self.bed)
+        self.injected += 1
+        thread = threading.Thread(target=lift, daemon=True)
+        thread.start()
+        stack.callback(thread.join, 200)
+
     def _inject(self):
         try:
             self.moment.wait(self.begun, self.over)
@@ -200,6 +215,8 @@ def run(bed, scenario):
         result.injected, result.end = case.injected, case.action.end or ""
         if result.broken:
             bed.keep_log(scenario)
+            # The next scenario begins with a server that this one did not spoil.
+            bed.programs["server"].kill()
         bed.mend()
         with contextlib.suppress(Exception):
             case.action.remove()

@@ -143,7 +143,8 @@ def _clock():
     yield Scenario("clock", "deploy an image", "clock backward 86400", "before", bed="clock")
     yield Scenario("clock", "deploy an image", "clock forward 86400", "before", bed="clock")
     # A job that waits for another try must not wait for the old time to come again.
-    yield Scenario("clock", "stop", "clock backward 3600", "job stop-service waiting", bed="clock")
+    for action, job in (("stop", "stop-service"), ("restart", "restart-service"), ("remove the service", "remove-service")):
+        yield Scenario("clock", action, "clock backward 3600", f"again {job}", bed="clock", also="engine refusing 4")
 
 
 def _links():
