@@ -298,6 +298,8 @@ class RemoveService(Job):
         found = [one["Name"] for one in self.bed.platform.containers(resource=self.service)] + self.bed.platform.images(resource=self.service)
         if found:
             raise Broken("nothing is left over", f"of the removed service: {found}")
+        if self.bed.pushed and not self.bed.users_image_is_there():
+            raise Broken("what is a user's is left alone", f"{self.bed.pushed}, which nobody here built, is gone from the registry")
 
     def remove(self):
         pass

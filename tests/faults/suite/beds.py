@@ -9,6 +9,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
+import httpx
+
 from bed import counterparts, own, sources
 from bed.platform import Platform
 from bed.processes import wait_until
@@ -42,7 +44,7 @@ class Bed:
     def __init__(self, name, own_engine=False, remote=False, disks=None, clock=False, database=None):
         self.name = name
         self.programs, self.links, self.disks, self.clock = {}, {}, {}, None
-        self.images = []
+        self.pushed = None
         self._undo = contextlib.ExitStack()
         # Sockets have short paths, and the engine adds to its own.
         self.folder = Path(tempfile.mkdtemp(prefix="cdf-", dir="/tmp"))
@@ -72,6 +74,11 @@ class Bed:
             self.start("registry")
             self.start("buildkit")
             link = self._link("registry", "tcp", f"tcp://{registry.address}")
+            # In this form images come from registries alone.
+            pushed = f"127.0.0.1:{link.port}/faults/{self.image.rpartition('/')[2]}"
+            counterparts.docker("tag", self.image, pushed)
+            self.image = self.pushed = pushed
+            self._push()
             builder_link = self._link("buildkit", self.folder / "buildkit.sock", builder.address)
             settings = {"BUILDKIT_HOST": builder_link.address, "REGISTRY_URL": f"http://127.0.0.1:{link.port}/team"}
         for key, (folder, megabytes) in disks.items():
@@ -80,7 +87,9 @@ class Bed:
         if database:
             settings["DATABASE_URL"] = self._database(database)
         platform = self.platform = Platform(
-            self.folder / "platform", docker_host=self.links["engine"].address, engine=engine_address, CLICK_DEPLOY_LOG="info,engine=debug", **settings
+            self.folder / "platform", docker_host=self.links["engine"].address, engine=engine_address, CLICK_DEPLOY_LOG="info,engine=debug",
+            # What nothing else ends, its deadline does; nobody waits half an hour for that here.
+            BUILD_DEADLINE_SECONDS="90", **settings
         )
         self._undo.callback(self._end_platform)
         # A socket in the file system: by a port of the relay's, Caddy would see a host that is not its own, and refuse.
@@ -107,6 +116,17 @@ class Bed:
         counterparts.docker("build", "--quiet", "--label", f"click-deploy-e2e={name}", "--tag", name, str(context))
         self._undo.callback(counterparts.remove_image, name)
         return name
+
+    def _push(self):
+        counterparts.docker("push", "--quiet", self.pushed)
+
+    def users_image_is_there(self):
+        """Whether the image that a user brought is still in the registry."""
+        host, _, path = self.pushed.partition("/")
+        name, _, tag = path.partition(":")
+        kinds = "application/vnd.docker.distribution.manifest.v2+json,application/vnd.oci.image.manifest.v1+json"
+        address = f"http://{self.programs['registry'].address}/v2/{name}/manifests/{tag}"
+        return httpx.head(address, headers={"Accept": kinds}, trust_env=False, timeout=10).status_code == 200
 
     def _link(self, name, near, target):
         link = self.links[name] = Relay(near, target)
@@ -170,6 +190,8 @@ class Bed:
         for name in sorted(self.programs, key=lambda name: name == "server"):
             self.start(name)
         wait_until(self.platform.answers, 60, "the server")
+        if self.pushed and not self.users_image_is_there():
+            self._push()
 
     def close(self):
         """Removes everything."""

@@ -220,5 +220,6 @@ def run(bed, scenario):
         bed.mend()
         with contextlib.suppress(Exception):
             case.action.remove()
+        bed.mend()
     result.seconds = time.monotonic() - began
     return result
