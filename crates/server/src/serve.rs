@@ -221,6 +221,7 @@ async fn find_railpack(configuration: &Configuration, builder: &dyn Builder) -> 
             Some(RailpackPlanner {
                 program,
                 scratch: configuration.data_directory.join("scratch"),
+                variables: configuration.railpack_variables.clone(),
             })
         }
         Err(error) => {
