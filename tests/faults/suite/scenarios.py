@@ -125,9 +125,9 @@ def _disks():
     """No room: for the state, for the work directories, for the server's own log."""
     group = "disks"
     for action in ("deploy an image", "deploy what builds slowly", "deploy what ends at once", "stop"):
-        yield Scenario(group, action, "data full 4", "+0.5", bed="data", or_ends=FAILED, within=240)
+        yield Scenario(group, action, "data full 4", "+0.5", bed="data", or_ends=FAILED)
     for action in ("deploy an image", "deploy from Git", "remove the service"):
-        yield Scenario(group, action, "data full 4", "before", bed="data", or_ends=FAILED, within=240)
+        yield Scenario(group, action, "data full 4", "before", bed="data", or_ends=FAILED)
     yield Scenario(group, "deploy from Git", "work full until over", "before", bed="work", or_ends=FAILED)
     yield Scenario(group, "deploy what builds slowly", "work full 3", "+0.5", bed="work", or_ends=FAILED)
     for action in ("deploy an image", "deploy what ends at once", "remove the service"):
