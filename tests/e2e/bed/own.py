@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -93,6 +94,46 @@ def engine(folder):
 
     program.up = lambda: wait_until(answers, 90, f"the engine\n{program.tail(10)}", 0.2)
     program.clean, program.remove = clean, remove
+    return program
+
+
+def database_server(folder, kind):
+    """A PostgreSQL or MariaDB of its own, not started yet; `address` is its URL, `up()` waits for it. Frozen, all its processes are."""
+    counterparts.need(kind)
+    home = Path(folder) / kind
+    home.mkdir(parents=True)
+    # Whoever runs the server must be able to enter.
+    Path(folder).chmod(0o711)
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "CLICK_DEPLOY_HOME": str(home)}
+    library = '. "$ROOT/scripts/parts/databases.sh"; '
+    run = _shell(f'{library} mkdir -p "$DATABASES"; make_{kind}; echo "$RUN"', environment).split()[-1]
+    program = Program(kind, [str(SCRIPTS / "run"), kind], environment, home / "server.log")
+    known = []
+
+    def up():
+        _shell(f"{library} wait_until 60 {kind}_answers", environment)
+        if not known:
+            _shell(f"{library} prepare_{kind}", environment)
+            known.append(True)
+
+    def everyone():
+        children = subprocess.run(["pgrep", "--parent", str(program.process.pid)], capture_output=True, text=True).stdout.split()
+        return [program.process.pid, *(int(child) for child in children)]
+
+    def tell(signal_number):
+        for pid in everyone():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal_number)
+
+    def remove():
+        program.kill()
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+    program.address = _shell(f"{library} {'postgres' if kind == 'postgresql' else kind}_address", environment).strip()
+    program.up, program.remove = up, remove
+    program.freeze = lambda: tell(signal.SIGSTOP)
+    program.thaw = lambda: program.running and tell(signal.SIGCONT)
     return program
 
 

@@ -31,7 +31,7 @@ def little_environment():
 class Platform:
     """`click-deploy serve` with a Caddy of its own."""
 
-    def __init__(self, folder, docker_host=None, engine=None, **settings):
+    def __init__(self, folder, docker_host=None, engine=None, state=None, **settings):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         # The engine itself: what is looked into and removed, whatever stands between it and the server.
@@ -42,7 +42,7 @@ class Platform:
         self.proxy_port = proxy_port
         self.proxy_admin = f"http://127.0.0.1:{admin_port}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.database = database.of(self.folder)
+        self.database = state or database.of(self.folder)
         self.caddy = Program(
             "caddy",
             [counterparts.need("caddy"), "run", "--config", str(ROOT / "proxy" / "caddy.json")],

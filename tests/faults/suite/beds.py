@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from bed import counterparts, own, sources
+from bed import counterparts, database, own, sources
 from bed.platform import Platform
 from bed.processes import wait_until
 from bed.relay import Relay
@@ -29,8 +29,8 @@ BEDS = {
     "log": {"disks": {"log": ("platform/log", 1)}},
     "clock": {"clock": True},
     "whole": {"own_engine": True, "remote": True},
-    "postgresql": {"database": "postgresql"},
-    "mariadb": {"database": "mariadb"},
+    "postgresql": {"state": "postgresql"},
+    "mariadb": {"state": "mariadb"},
 }
 
 
@@ -41,7 +41,7 @@ class Absent(Exception):
 class Bed:
     """One bed. Closed, it leaves nothing behind, whatever state it is in."""
 
-    def __init__(self, name, own_engine=False, remote=False, disks=None, clock=False, database=None):
+    def __init__(self, name, own_engine=False, remote=False, disks=None, clock=False, state=None):
         self.name = name
         self.programs, self.links, self.disks, self.clock = {}, {}, {}, None
         self.pushed = None
@@ -50,12 +50,12 @@ class Bed:
         self.folder = Path(tempfile.mkdtemp(prefix="cdf-", dir="/tmp"))
         self._undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self._make(own_engine, remote, disks or {}, clock, database)
+            self._make(own_engine, remote, disks or {}, clock, state)
         except BaseException:
             self.close()
             raise
 
-    def _make(self, own_engine, remote, disks, clock, database):
+    def _make(self, own_engine, remote, disks, clock, kind):
         self.image = self._application()
         engine_address, settings = counterparts.need("docker"), {}
         if own_engine:
@@ -84,10 +84,9 @@ class Bed:
         for key, (folder, megabytes) in disks.items():
             disk = self.disks[key] = Disk(self.folder / folder, megabytes)
             self._undo.callback(disk.remove)
-        if database:
-            settings["DATABASE_URL"] = self._database(database)
+        state = self._database(kind) if kind else None
         platform = self.platform = Platform(
-            self.folder / "platform", docker_host=self.links["engine"].address, engine=engine_address, CLICK_DEPLOY_LOG="info,engine=debug",
+            self.folder / "platform", docker_host=self.links["engine"].address, engine=engine_address, state=state, CLICK_DEPLOY_LOG="info,engine=debug",
             # What nothing else ends, its deadline does; nobody waits half an hour for that here.
             BUILD_DEADLINE_SECONDS="90", **settings
         )
@@ -134,14 +133,14 @@ class Bed:
         return link
 
     def _database(self, kind):
-        address = os.environ.get(f"CLICK_DEPLOY_TEST_{kind.upper()}_URL", "")
-        if not address:
-            raise Absent(f"{kind} (CLICK_DEPLOY_TEST_{kind.upper()}_URL is not set)")
-        scheme, _, rest = address.partition("://")
-        user, at, place = rest.rpartition("@")
-        host, slash, name = place.partition("/")
-        link = self._link("database", "tcp", f"tcp://{host}")
-        return f"{scheme}://{user}{at}127.0.0.1:{link.port}{slash}{name}"
+        """A server of its own with a fresh database; the platform reaches it through a relay."""
+        server = self.programs["database"] = own.database_server(self.folder, kind)
+        self._undo.callback(server.remove)
+        self.start("database")
+        state = database.Server(kind, server.address)
+        link = self._link("database", "tcp", f"tcp://{state.parts.hostname}:{state.parts.port}")
+        state.settings = {"DATABASE_URL": state.behind(f"127.0.0.1:{link.port}")}
+        return state
 
     def _end_platform(self):
         for program in self.programs.values():
@@ -204,23 +203,3 @@ def faketime():
     if not found:
         raise Absent("faketime (Debian's package faketime is not installed)")
     return found[0]
-
-
-def knows_database(kind):
-    """Whether the executable takes this database: asked of the executable itself."""
-    import subprocess
-
-    scheme = {"postgresql": "postgres", "mariadb": "mysql"}[kind]
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "CLICK_DEPLOY_DATA_DIR": folder,
-            "ENCRYPTION_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-            # Nobody listens there: who takes the address says so, who does not refuses its form.
-            "DATABASE_URL": f"{scheme}://nobody@127.0.0.1:9/none",
-        }
-        try:
-            done = subprocess.run([counterparts.need("executable"), "serve"], env=environment, capture_output=True, text=True, timeout=5)
-        except subprocess.TimeoutExpired:
-            return True
-        return "DATABASE_URL:" not in done.stderr + done.stdout

@@ -161,6 +161,9 @@ def _database(kind):
     for fault in ("database refusing 3", "database slow 5", "database silent 8", "database reset", "database half-open"):
         for action in ("deploy an image", "deploy what builds slowly", "restart", "remove the service"):
             yield Scenario(kind, action, fault, "+0.5", bed=kind, or_ends=FAILED, within=400)
+    for fault in ("database killed 2", "database frozen 5"):
+        for action in ("deploy an image", "deploy what builds slowly", "restart"):
+            yield Scenario(kind, action, fault, "+0.5", bed=kind, or_ends=FAILED, within=400)
     for moment in FORWARD:
         yield Scenario(kind, "deploy an image", "database reset", moment, bed=kind, or_ends=FAILED, within=240)
         yield Scenario(kind, "deploy an image", "server killed", moment, bed=kind)

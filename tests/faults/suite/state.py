@@ -1,27 +1,11 @@
 """The platform's own state, read beside it: jobs, journals, deployments. Nothing here writes."""
 
-import contextlib
-import sqlite3
-
 
 class State:
-    """Reads the database file of a platform. Another database gets a class with the same two functions."""
+    """Reads the database of a platform."""
 
     def __init__(self, platform):
-        self.file = platform.data / "click-deploy.db"
-
-    @contextlib.contextmanager
-    def reader(self):
-        """A function that answers a SELECT with a list of rows; for one thread."""
-        connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)
-        connection.row_factory = sqlite3.Row
-        with contextlib.closing(connection):
-            yield lambda query, *values: connection.execute(query, values).fetchall()
-
-    def rows(self, query, *values):
-        """The rows of one SELECT, as dictionaries."""
-        with self.reader() as read:
-            return [dict(row) for row in read(query, *values)]
+        self.reader, self.rows = platform.database.reader, platform.database.rows
 
     # --- What is often asked -------------------------------------------------------------
 
