@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import time
 import uuid
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +13,9 @@ import pymysql
 import pymysql.cursors
 
 from . import counterparts
+
+# How long a server that is being killed is waited for, in seconds.
+PATIENCE = 60
 
 
 def of(folder):
@@ -87,12 +91,24 @@ class Server(Database):
 
     @contextlib.contextmanager
     def reader(self):
-        with contextlib.closing(self.connect(self.name)) as connection, connection.cursor() as cursor:
+        with contextlib.ExitStack() as connections:
+            cursor = None
 
             def read(query, *values):
-                # Both drivers write `%s` for a value.
-                cursor.execute(query.replace("%", "%%").replace("?", "%s"), values)
-                return list(cursor.fetchall())
+                nonlocal cursor
+                end = time.monotonic() + PATIENCE
+                while True:
+                    try:
+                        if cursor is None:
+                            cursor = connections.enter_context(contextlib.closing(self.connect(self.name))).cursor()
+                        # Both drivers write `%s` for a value.
+                        cursor.execute(query.replace("%", "%%").replace("?", "%s"), values)
+                        return list(cursor.fetchall())
+                    except (psycopg.OperationalError, pymysql.err.OperationalError, pymysql.err.InterfaceError):
+                        cursor = None
+                        if time.monotonic() > end:
+                            raise
+                        time.sleep(0.1)
 
             yield read
 
