@@ -35,7 +35,7 @@ def test_a_service_is_removed_while_its_deployment_is_under_way(platform, api):
         assert platform.containers(resource=service["id"]) == [] and platform.images(resource=service["id"]) == []
         assert service["host"] not in platform.table()
     api.job(api.ask("DELETE", f"/projects/{project}", status=202))
-    assert platform.networks(project=project) == []
+    platform.assert_no_network(project=project)
 
 
 def test_after_the_last_project_nothing_of_the_platform_is_left_on_the_machine(platform, api):
@@ -44,7 +44,7 @@ def test_after_the_last_project_nothing_of_the_platform_is_left_on_the_machine(p
         api.job(job, 120)
     assert api.get("/projects")["items"] == []
     wait_until(lambda: platform.containers() == [], 20, "no containers", 0.5)
-    wait_until(lambda: platform.networks() == [], 20, "no networks", 0.5)
+    platform.assert_no_network()
     wait_until(lambda: platform.images() == [], 20, "no images", 0.5)
     wait_until(lambda: platform.table() == {}, 20, "no routes", 0.5)
     wait_until(lambda: platform.files("work", "scratch", "uploads") == [], 75, "no files", 0.5)

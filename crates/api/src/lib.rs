@@ -9,6 +9,7 @@ mod extract;
 mod health;
 mod idempotency;
 mod jobs;
+mod leftover;
 mod logs;
 mod problem;
 mod projects;
@@ -124,6 +125,7 @@ impl Api {
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(middleware::from_fn(leftover::read))
             .layer(middleware::from_fn(problem::with_request_id))
             .layer(header_value("x-content-type-options", "nosniff"))
             .layer(header_value("x-frame-options", "DENY"))

@@ -288,3 +288,52 @@ async fn the_end_of_a_run_is_told_although_the_next_one_has_begun() {
     let exit = engine.engine.wait("a").await.expect("an end").expect("its story");
     assert_eq!((exit.code, exit.ran_ms), (5, 2000));
 }
+
+/// An engine that refuses to remove a network because of these places in it, until one is given up by force.
+fn occupied(places: Value) -> Refusing {
+    Refusing::new(move |question, body, asked| {
+        let given_up = asked.iter().any(|(question, _)| question.ends_with("/disconnect"));
+        match question {
+            "GET /networks" => (200, json!([network("n1", "2024-01-01T00:00:00Z")])),
+            "GET /networks/n1" => (200, json!({"Id": "n1", "Name": "n", "Containers": places})),
+            "GET /containers/c1/json" => (200, container("running", "")),
+            "POST /networks/n1/disconnect" if body["Force"] == true => (200, json!(null)),
+            "DELETE /networks/n1" if given_up => (204, json!(null)),
+            "DELETE /networks/n1" => (
+                403,
+                json!({"message": "error while removing network: network n has active endpoints"}),
+            ),
+            _ => (404, json!({"message": "no such thing"})),
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_place_in_a_network_whose_container_is_gone_is_given_up() {
+    for gone in ["ep-1", "c2"] {
+        let engine = occupied(json!({gone: {"Name": "b"}, "c1": {"Name": "a"}}));
+        engine.engine.remove_network("n").await.expect("removal");
+        let given_up: Vec<Value> = engine
+            .questions()
+            .into_iter()
+            .filter(|(question, _)| question.ends_with("/disconnect"))
+            .map(|(_, body)| body["Container"].clone())
+            .collect();
+        assert_eq!(given_up, ["b"], "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_network_in_use_is_left_alone() {
+    for places in [json!({"c1": {"Name": "a"}}), json!({})] {
+        let engine = occupied(places);
+        let removed = engine.engine.remove_network("n").await;
+        assert!(matches!(removed, Err(InfrastructureError::Refused(_))), "{removed:?}");
+        assert!(
+            engine
+                .questions()
+                .iter()
+                .all(|(question, _)| !question.ends_with("/disconnect"))
+        );
+    }
+}

@@ -9,7 +9,7 @@ use domain::{
     labels,
     ports::{
         image::ImageError,
-        infrastructure::Instance,
+        infrastructure::{InfrastructureError, Instance},
         router::{Route, RouteState},
     },
 };
@@ -386,9 +386,38 @@ pub(crate) async fn remove_project(world: &Arc<World>, claim: &Claim) -> Result<
             "",
         )));
     }
-    if let Err(error) = world.infrastructure.remove_network(&world.network_name(id)).await {
+    if let Err(error) = remove_network(world, id).await {
         return ended(refused(error));
     }
     world.store.delete_project(id).await?;
+    world.notices.reconcile();
     Ok(Outcome::Done)
+}
+
+/// The pauses between the tries to remove a network that the engine says is in use.
+const NETWORK_PAUSES: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+/// Removes a project's network. One that the engine keeps (it may count a place in it that no container has, until it is
+/// restarted) does not keep the project: once no project knows it, the reconciler goes on trying.
+async fn remove_network(world: &World, project: ProjectId) -> Result<(), InfrastructureError> {
+    let name = world.network_name(project);
+    for pause in NETWORK_PAUSES {
+        match world.infrastructure.remove_network(&name).await {
+            Err(InfrastructureError::Refused(_)) => tokio::time::sleep(pause).await,
+            ended => return ended,
+        }
+    }
+    match world.infrastructure.remove_network(&name).await {
+        Err(InfrastructureError::Refused(words)) => {
+            tracing::warn!(%project, "the network `{name}` of a removed project is left for later: {words}");
+            Ok(())
+        }
+        ended => ended,
+    }
 }

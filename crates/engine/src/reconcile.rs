@@ -13,7 +13,7 @@ use domain::{
     labels,
     names::HostName,
     ports::{
-        infrastructure::{Instance, InstanceStatus},
+        infrastructure::{InfrastructureError, Instance, InstanceStatus},
         router::Route,
     },
     source::Revision,
@@ -76,6 +76,40 @@ struct Memory {
 }
 
 impl Memory {
+    /// Whether something that failed may be tried now; the next try is after a pause that doubles with each.
+    fn may_try(&mut self, name: &str) -> bool {
+        let now = Instant::now();
+        let (pause, not_before) = self.pauses.get(name).copied().unwrap_or((FIRST_PAUSE, now));
+        if now < not_before {
+            return false;
+        }
+        let next = ((pause * 2).min(LAST_PAUSE), now + pause);
+        self.pauses.insert(name.to_owned(), next);
+        true
+    }
+
+    /// Removes what is nobody's. What is refused for one of them is tried again later, and nothing to the others.
+    async fn remove(
+        &mut self,
+        name: &str,
+        removal: impl Future<Output = Result<(), InfrastructureError>>,
+    ) -> Result<(), InfrastructureError> {
+        if !self.may_try(name) {
+            return Ok(());
+        }
+        match removal.await {
+            Ok(()) => {
+                self.pauses.remove(name);
+                Ok(())
+            }
+            Err(unreachable @ InfrastructureError::Unreachable(_)) => Err(unreachable),
+            Err(error) => {
+                tracing::warn!("`{name}` is nobody's, and is left for later: {error}");
+                Ok(())
+            }
+        }
+    }
+
     /// How long nobody need look: until the first pause ends, at most [`EVERY`].
     fn until_next_round(&self) -> Duration {
         let left = self
@@ -142,7 +176,7 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
         };
         wanted.insert(service.host.clone(), routes::wanted(&situation));
     }
-    remove_orphans(world, &nobodys).await?;
+    remove_orphans(world, memory, &nobodys).await?;
     let (mut number, table) = table?;
     for change in plan_routes(&wanted, &busy, &table) {
         let changed = match &change {
@@ -156,7 +190,7 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
         };
         number = next;
     }
-    remove_networks(world).await?;
+    remove_networks(world, memory).await?;
     remove_files(world, &unfinished).await;
     let week_ago = store::now_ms() - 7 * 24 * 3600 * 1000;
     world.store.prune_jobs(week_ago).await?;
@@ -178,7 +212,8 @@ async fn mend_instances(
     };
     for instance in found.iter().filter(|instance| !serves(instance)) {
         if !belongs_to_work(world, service.organization, instance).await? && is_old(instance) {
-            world.infrastructure.remove(&instance.name).await?;
+            let removal = world.infrastructure.remove(&instance.name);
+            memory.remove(&instance.name, removal).await?;
         }
     }
     let (Wanted::Running, Some(deployment), Some(job)) = (service.wanted, current, service.current_job) else {
@@ -205,20 +240,12 @@ async fn mend_instances(
             },
             instances::ended,
         ));
-        let (pause, not_before) = memory
-            .pauses
-            .get(&name)
-            .copied()
-            .unwrap_or((FIRST_PAUSE, Instant::now()));
-        if Instant::now() < not_before {
+        if !memory.may_try(&name) {
             continue;
         }
-        memory
-            .pauses
-            .insert(name.clone(), ((pause * 2).min(LAST_PAUSE), Instant::now() + pause));
         tracing::warn!(service.id = %service.id, "`{name}` does not run and is started again");
         let again = match instance {
-            Some(_) => world.infrastructure.start_again(&name).await.map(drop),
+            Some(_) => bring_back(world, service, deployment, job, replica, &name).await,
             None => make_again(world, service, deployment, job, replica).await,
         };
         if let Err(error) = again {
@@ -233,14 +260,37 @@ async fn mend_instances(
     Ok(())
 }
 
+/// Starts an instance again that has ended. An engine that was killed may refuse that for good, because it half remembers
+/// the instance's last run: then another one is made under the name.
+async fn bring_back(
+    world: &World,
+    service: &Service,
+    deployment: &Deployment,
+    job: domain::JobId,
+    replica: u16,
+    name: &str,
+) -> Result<(), InfrastructureError> {
+    match world.infrastructure.start_again(name).await {
+        Ok(_) => Ok(()),
+        Err(InfrastructureError::Refused(words)) => {
+            tracing::warn!(service.id = %service.id, "`{name}` cannot be started again and is made anew: {words}");
+            world.infrastructure.remove(name).await?;
+            make_again(world, service, deployment, job, replica).await
+        }
+        // Somebody took it away meanwhile.
+        Err(InfrastructureError::Missing(_)) => make_again(world, service, deployment, job, replica).await,
+        Err(error) => Err(error),
+    }
+}
+
 async fn make_again(
     world: &World,
     service: &Service,
     deployment: &Deployment,
     job: domain::JobId,
     replica: u16,
-) -> Result<(), domain::ports::infrastructure::InfrastructureError> {
-    use domain::ports::infrastructure::InfrastructureError as E;
+) -> Result<(), InfrastructureError> {
+    use InfrastructureError as E;
     let Some(image) = &deployment.image else {
         return Err(E::ImageMissing(String::new()));
     };
@@ -267,22 +317,26 @@ fn is_old(instance: &Instance) -> bool {
     instance.started_at_ms.is_none_or(|at| store::now_ms() - at > GRACE_MS)
 }
 
-async fn remove_orphans(world: &World, nobodys: &[Instance]) -> Result<(), crate::Error> {
+async fn remove_orphans(world: &World, memory: &mut Memory, nobodys: &[Instance]) -> Result<(), crate::Error> {
     for instance in nobodys.iter().filter(|instance| is_old(instance)) {
-        tracing::warn!("`{}` belongs to no service and is removed", instance.name);
-        world.infrastructure.remove(&instance.name).await?;
+        let removal = async {
+            tracing::warn!("`{}` belongs to no service and is removed", instance.name);
+            world.infrastructure.remove(&instance.name).await
+        };
+        memory.remove(&instance.name, removal).await?;
     }
     Ok(())
 }
 
-async fn remove_networks(world: &World) -> Result<(), crate::Error> {
+async fn remove_networks(world: &World, memory: &mut Memory) -> Result<(), crate::Error> {
     // Listed before the projects are read: a network that is made meanwhile is not taken for nobody's.
     let networks = world.infrastructure.networks(&world.installation_labels()).await?;
     let projects = world.store.all_projects().await?;
     let known: BTreeSet<String> = projects.iter().map(|project| world.network_name(project.id)).collect();
     for network in networks {
         if !known.contains(&network.name) {
-            world.infrastructure.remove_network(&network.name).await?;
+            let removal = world.infrastructure.remove_network(&network.name);
+            memory.remove(&network.name, removal).await?;
         }
     }
     Ok(())

@@ -299,7 +299,7 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
         base_images: Arc::new(BaseImageProgram::new(
             configuration.base_image_program.clone(),
             &configuration.docker_host,
-        )),
+        )?),
         builder,
         images,
         infrastructure: Arc::new(engine),

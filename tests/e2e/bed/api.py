@@ -9,9 +9,6 @@ import httpx
 import websockets
 import websockets.exceptions
 
-# A request that is refused before its body was read ends its connection (hyper does so); the next one takes a new one.
-NO_REUSE = httpx.Limits(max_keepalive_connections=0)
-
 BASE = "/v1/click-deploy"
 OVER = ("live", "failed", "cancelled", "superseded")
 
@@ -22,7 +19,7 @@ class Api:
     def __init__(self, url, token):
         self.url, self.token = url, token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.client = httpx.Client(limits=NO_REUSE, base_url=url + BASE, headers=headers, timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=url + BASE, headers=headers, timeout=30, trust_env=False)
 
     def request(self, method, path, **arguments):
         """Any request; the answer, whatever its status. A connection that the server closed meanwhile is made again."""

@@ -163,7 +163,8 @@ pub trait Infrastructure: Send + Sync {
     async fn instances(&self, labels: &BTreeMap<String, String>) -> Result<Vec<Instance>, InfrastructureError>;
     /// Waits until the instance ends. Absence is an end without a story.
     async fn wait(&self, name: &str) -> Result<Option<InstanceExit>, InfrastructureError>;
-    /// Starts an instance that has ended.
+    /// Starts an instance that has ended. [`InfrastructureError::Refused`] says that this very one will not start again;
+    /// it can be removed, and another one be made under its name.
     async fn start_again(&self, name: &str) -> Result<Instance, InfrastructureError>;
     /// Says whether the engine itself starts the instance again when it ends or the machine restarts: off while a release
     /// is tried, on once it serves. Absence is success.

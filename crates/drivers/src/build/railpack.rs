@@ -13,19 +13,16 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
 use domain::{SecretText, logs::clean_line};
-use rustix::process::{Pid, Signal, geteuid, kill_process_group};
+use rustix::process::geteuid;
 use serde::Deserialize;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::Command,
-};
+use tokio::io::AsyncReadExt;
 
 use super::mask::Mask;
+use crate::source::program::{Finished, Program, ProgramError, ProgramLimits, ignore};
 
 /// How long planning may take; a first run fetches tools.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -33,8 +30,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// The longest plan that is read.
 const PLAN_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How much of what the program prints is kept.
-const OUTPUT_BYTES: usize = 64 * 1024;
+/// How much of the end of what the program prints is kept.
+const KEPT_BYTES: usize = 64 * 1024;
 
 /// Where Railpack expects mise.
 const MISE_FOLDER: &str = "/tmp/railpack";
@@ -124,23 +121,6 @@ pub struct Note {
     pub text: String,
 }
 
-/// Ends a process and all that it started.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // Nobody left is as good.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-struct Ended {
-    code: Option<i32>,
-    output: String,
-}
-
 impl Railpack {
     /// The program at a path.
     #[must_use]
@@ -179,12 +159,11 @@ impl Railpack {
     /// # Errors
     /// When it cannot be run.
     pub async fn version(&self) -> Result<String, RailpackError> {
-        let mut command = self.command(Path::new("/"));
-        command.arg("--version");
-        let ended = run(command).await?;
-        match ended.code {
-            Some(0) => Ok(clean_line(ended.output.trim())),
-            _ => Err(RailpackError::Broken(clean_line(ended.output.trim()))),
+        let ended = run(self.command(Path::new("/")).arg("--version")).await?;
+        let said = clean_line(said(&ended).trim());
+        match ended.status.code() {
+            Some(0) => Ok(said),
+            _ => Err(RailpackError::Broken(said)),
         }
     }
 
@@ -200,12 +179,14 @@ impl Railpack {
     ) -> Result<Prepared, RailpackError> {
         mise_is_ours(&self.mise_folder)?;
         let (plan, info) = (scratch.join("railpack-plan.json"), scratch.join("railpack-info.json"));
-        let mut command = self.command(scratch);
-        command
+        let mut command = self
+            .command(scratch)
             .arg("prepare")
             .arg(directory)
-            .args(["--hide-pretty-plan", "--error-missing-start"]);
-        command.arg("--plan-out").arg(&plan).arg("--info-out").arg(&info);
+            .args(["--hide-pretty-plan", "--error-missing-start", "--plan-out"])
+            .arg(&plan)
+            .arg("--info-out")
+            .arg(&info);
         for (name, value) in variables {
             if !is_name(name) {
                 return Err(RailpackError::Name(clean_line(name)));
@@ -214,17 +195,17 @@ impl Railpack {
             if value.expose().is_empty() {
                 continue;
             }
-            if name.starts_with(OWN_PREFIX) {
+            command = if name.starts_with(OWN_PREFIX) {
                 // A name alone is looked up in the environment.
-                command.arg("--env").arg(name).env(name, value.expose());
+                command.arg("--env").arg(name).env(name, value.expose())
             } else {
-                command.arg("--env").arg(format!("{name}=set"));
-            }
+                command.arg("--env").arg(format!("{name}=set"))
+            };
         }
         let ended = run(command).await?;
         let mask = Mask::new(variables.values());
-        let said = || clean_line(&mask.hide(last_line(&ended.output)));
-        match ended.code {
+        let said = || clean_line(&mask.hide(last_line(&said(&ended))));
+        match ended.status.code() {
             Some(0) => {
                 let facts = facts(&info).await.unwrap_or_default();
                 match read(&plan).await {
@@ -248,58 +229,43 @@ impl Railpack {
         }
     }
 
-    fn command(&self, home: &Path) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    fn command(&self, home: &Path) -> Program {
+        let mut command = Program::new(&self.program)
             .env("HOME", home)
             .env("TMPDIR", home)
             .env("NO_COLOR", "1")
-            .envs(&self.environment)
             .current_dir(home)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+            .deadline(DEADLINE)
+            .limits(ProgramLimits {
+                kept_bytes: KEPT_BYTES,
+                ..ProgramLimits::default()
+            });
+        for (name, value) in &self.environment {
+            command = command.env(name, value);
+        }
         command
     }
 }
 
-/// Runs a command to its end; dropped or too late, all that it started is ended.
-async fn run(mut command: Command) -> Result<Ended, RailpackError> {
-    let broken = |error: io::Error| RailpackError::Broken(error.to_string());
-    let mut child = command.spawn().map_err(broken)?;
-    let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let _group = Group(leader);
-    let (output, errors) = (child.stdout.take(), child.stderr.take());
-    let end = async {
-        // Both at once: a program that waits for one to be read would never end.
-        let (output, errors, status) = tokio::join!(kept(output), kept(errors), child.wait());
-        Ok(Ended {
-            code: status.map_err(broken)?.code(),
-            output: format!("{}\n{}", output.trim_end(), errors.trim_end()),
-        })
-    };
-    tokio::time::timeout(DEADLINE, end)
-        .await
-        .map_err(|_| RailpackError::TooLong)?
+async fn run(program: Program) -> Result<Finished, RailpackError> {
+    program.run(ignore).await.map_err(|error| match error {
+        ProgramError::TooSlow { .. } => RailpackError::TooLong,
+        other => RailpackError::Broken(report(&other)),
+    })
 }
 
-/// The first part of what comes; the rest is read and forgotten.
-async fn kept(pipe: Option<impl AsyncRead + Unpin>) -> String {
-    let Some(mut pipe) = pipe else { return String::new() };
-    let mut text = Vec::new();
-    let mut piece = vec![0; 8 * 1024];
-    while let Ok(read) = pipe.read(&mut piece).await {
-        if read == 0 {
-            break;
-        }
-        let room = OUTPUT_BYTES.saturating_sub(text.len()).min(read);
-        text.extend_from_slice(&piece[..room]);
+/// An error with its cause.
+fn report(error: &ProgramError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
-    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// What it printed, its errors last.
+fn said(ended: &Finished) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    format!("{}\n{}", text(&ended.stdout), text(&ended.stderr))
 }
 
 /// Whether what Railpack runs unchecked can have been put there by nobody else.

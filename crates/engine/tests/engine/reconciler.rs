@@ -56,6 +56,42 @@ async fn an_instance_that_crashed_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_the_engine_will_not_start_again_is_made_anew_under_its_name() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_always(Step::StartAgain, Failure::Refused);
+    let victim = bed.world.alive().running[0].clone();
+    let before = bed.world.instance(&victim).await.unwrap().unwrap();
+    // The engine was killed: it brings nothing back by itself.
+    bed.world.keep_running(&victim, false).await.unwrap();
+    bed.world.crash(&victim, 137);
+    bed.shared().notices.reconcile();
+    running_again(&bed, &service, 1).await;
+    let after = bed.world.instance(&victim).await.unwrap().unwrap();
+    assert_ne!(after.id, before.id);
+    assert_eq!(after.labels, before.labels);
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_not_made_anew_because_the_engine_is_away_for_a_moment() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_next(Step::StartAgain, Failure::Unreachable);
+    let victim = bed.world.alive().running[0].clone();
+    let before = bed.world.instance(&victim).await.unwrap().unwrap();
+    bed.world.keep_running(&victim, false).await.unwrap();
+    bed.world.crash(&victim, 137);
+    bed.shared().notices.reconcile();
+    running_again(&bed, &service, 1).await;
+    let after = bed.world.instance(&victim).await.unwrap().unwrap();
+    assert_eq!(after.id, before.id);
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_which_an_instance_cannot_come_back_says_so_until_it_can() {
     let bed = Bed::new().await;
     let service = bed.live("web", &replicas(2)).await;
@@ -129,6 +165,27 @@ async fn what_is_nobodys_goes_and_what_is_somebody_elses_stays() {
     assert!(bed.world.alive().networks.contains(&"somebodys".to_owned()));
     bed.world.remove_network("somebodys").await.unwrap();
     bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_one_orphan_does_not_keep_the_next_one() {
+    let bed = Bed::new().await;
+    bed.world.fail_next(Step::RemoveNetwork, Failure::Refused);
+    for name in ["orphan-1", "orphan-2"] {
+        let labels = BTreeMap::from([(labels::INSTALLATION.to_owned(), "test".to_owned())]);
+        let name = name.to_owned();
+        bed.world.ensure_network(&NetworkSpec { name, labels }).await.unwrap();
+    }
+    bed.shared().notices.reconcile();
+    let orphans = async || bed.world.alive().networks;
+    bed.until("the first is kept, and the second is gone", async || {
+        (orphans().await == ["orphan-1"]).then_some(())
+    })
+    .await;
+    bed.until("the first is gone, too", async || {
+        orphans().await.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,3 +151,27 @@ async fn a_service_whose_first_deployment_never_worked_is_removed_too() {
     bed.engine.remove_service(bed.organization, service.id).await.unwrap();
     is_empty(&bed, &[&service.host]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_goes_although_the_engine_keeps_its_network_and_that_goes_once_it_can() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_always(Step::RemoveNetwork, Failure::Refused);
+    let removed = bed.engine.remove_project(bed.organization, bed.project.id).await;
+    removed.unwrap();
+    bed.until_quiet().await;
+    assert!(bed.engine.project(bed.organization, bed.project.id).await.is_err());
+    assert_eq!(bed.world.alive().networks.len(), 1);
+    let calls = bed.world.calls(Step::RemoveNetwork);
+    bed.until("it is tried again", async || {
+        (bed.world.calls(Step::RemoveNetwork) > calls).then_some(())
+    })
+    .await;
+    bed.world.mend(Step::RemoveNetwork);
+    bed.until("the network is gone", async || {
+        bed.world.alive().networks.is_empty().then_some(())
+    })
+    .await;
+    is_empty(&bed, &[&service.host]).await;
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::{
     errors::Error,
-    models::{Ipam, IpamConfig, Network as Found, NetworkCreateRequest},
+    models::{Ipam, IpamConfig, Network as Found, NetworkCreateRequest, NetworkDisconnectRequest},
     query_parameters::ListNetworksOptionsBuilder,
 };
 use domain::ports::infrastructure::{InfrastructureError, Network, NetworkSpec};
@@ -132,9 +132,41 @@ impl DockerEngine {
     async fn remove_network_by_id(&self, id: &str) -> Result<(), InfrastructureError> {
         let docker = self.client.docker().map_err(|error| explain(error, "engine"))?;
         match docker.remove_network(id).await {
+            Err(error) if refusal(&error).is_some_and(|(_, words)| words.contains("active endpoints")) => {
+                if !self.free_places(id).await? {
+                    return Err(explain(error, "network"));
+                }
+            }
+            Err(error) if !is_missing(&error) => return Err(explain(error, "network")),
+            _ => return Ok(()),
+        }
+        match docker.remove_network(id).await {
             Err(error) if !is_missing(&error) => Err(explain(error, "network")),
             _ => Ok(()),
         }
+    }
+
+    /// Frees the places in a network of containers that are gone: an engine that was killed while it removed a container
+    /// may keep its place. Whether there was any.
+    async fn free_places(&self, id: &str) -> Result<bool, InfrastructureError> {
+        let docker = self.client.docker().map_err(|error| explain(error, "engine"))?;
+        let found = docker.inspect_network(id, None).await;
+        let found = found.map_err(|error| explain(error, "network"))?;
+        let mut freed = false;
+        for (container, place) in found.containers.unwrap_or_default() {
+            if !container.starts_with("ep-") && self.inspect(&container).await?.is_some() {
+                continue;
+            }
+            let Some(name) = place.name.filter(|name| check_name(name).is_ok()) else {
+                continue;
+            };
+            let request = NetworkDisconnectRequest {
+                container: name,
+                force: Some(true),
+            };
+            freed |= docker.disconnect_network(id, request).await.is_ok();
+        }
+        Ok(freed)
     }
 }
 
