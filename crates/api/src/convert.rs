@@ -85,6 +85,7 @@ pub(crate) fn deployment(detail: DeploymentDetail) -> wire::Deployment {
         url: detail.url,
         phases: phases.collect(),
         steps: detail.steps,
+        log_removed: detail.deployment.log_removed,
         plan: detail.deployment.plan,
         image: detail.deployment.image,
         settings: detail.deployment.made.settings,

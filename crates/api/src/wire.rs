@@ -216,6 +216,9 @@ pub struct Deployment {
     pub phases: Vec<PhaseRecord>,
     /// The steps of its build.
     pub steps: Vec<BuildStep>,
+    /// Its log is not kept any more.
+    #[serde(default)]
+    pub log_removed: bool,
     /// What was detected, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<serde_json::Value>,

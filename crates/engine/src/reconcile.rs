@@ -26,6 +26,7 @@ use store::{
 use crate::{
     instances::{self, DEFAULT_PORT},
     lifecycle::belongs_to_work,
+    retention,
     routes::{self, Situation},
     world::World,
 };
@@ -120,11 +121,15 @@ impl Memory {
     }
 }
 
-/// Compares and mends, for good.
+/// Compares and mends, and forgets what is over, for good.
 pub(crate) async fn run(world: Arc<World>) {
+    tokio::join!(rounds(&world), retention::run(&world));
+}
+
+async fn rounds(world: &Arc<World>) {
     let mut memory = Memory::default();
     loop {
-        if let Err(error) = round(&world, &mut memory).await {
+        if let Err(error) = round(world, &mut memory).await {
             tracing::debug!("the world could not be compared: {error}");
         }
         let _ = tokio::time::timeout(memory.until_next_round(), world.notices.next_reconcile()).await;
@@ -192,9 +197,6 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
     }
     remove_networks(world, memory).await?;
     remove_files(world, &unfinished).await;
-    let week_ago = store::now_ms() - 7 * 24 * 3600 * 1000;
-    world.store.prune_jobs(week_ago).await?;
-    world.store.prune_idempotency_keys().await?;
     Ok(())
 }
 
@@ -346,34 +348,13 @@ async fn remove_networks(world: &World, memory: &mut Memory) -> Result<(), crate
 async fn remove_files(world: &World, unfinished: &[Deployment]) {
     let working: BTreeSet<String> = unfinished.iter().map(|deployment| deployment.id.to_string()).collect();
     remove_unknown(&world.work_directory(), &working).await;
-    if let Err(error) = forget_uploads(world).await {
+    if let Err(error) = retention::uploads::forget(world).await {
         tracing::debug!("uploads could not be looked through: {error}");
     }
     if let Ok(uploads) = world.store.uploads().await {
         let known = uploads.iter().map(|(id, _)| id.to_string()).collect();
         remove_unknown(&world.settings.data_directory.join("uploads"), &known).await;
     }
-}
-
-/// Forgets uploads that nobody will ask for: only one whose deployment is under way, or is the service's newest and did
-/// not succeed, so that it may be tried again, is kept.
-async fn forget_uploads(world: &World) -> Result<(), store::Error> {
-    for (upload, service) in world.store.uploads().await? {
-        let deployments = world.store.deployments(service, i64::MAX, 50).await?;
-        let of_it = |deployment: &Deployment| deployment.revision == Revision::Upload { upload };
-        let under_way = deployments
-            .iter()
-            .any(|deployment| of_it(deployment) && !deployment.status.is_final());
-        let may_be_tried = deployments.first().is_some_and(|newest| {
-            of_it(newest) && matches!(newest.status, DeploymentStatus::Failed | DeploymentStatus::Cancelled)
-        });
-        if !under_way && !may_be_tried {
-            // The file first: a row without it says what it is, a file without a row would wait to be found.
-            let _ = tokio::fs::remove_file(world.upload_file(upload)).await;
-            world.store.delete_upload(upload).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn remove_unknown(directory: &std::path::Path, known: &BTreeSet<String>) {

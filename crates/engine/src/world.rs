@@ -14,7 +14,7 @@ use domain::{
 use store::Store;
 use tokio::sync::Semaphore;
 
-use crate::{Error, Notices, Starts};
+use crate::{Error, Notices, Retention, Starts};
 
 /// How the engine is set.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Settings {
     pub build_deadline_seconds: u32,
     /// The most bytes of an upload.
     pub upload_limit_bytes: u64,
+    /// What is kept of what is over.
+    pub retention: Retention,
 }
 
 /// The ports and the memory.

@@ -4,6 +4,7 @@
 use std::{env, net::SocketAddr, path::PathBuf};
 
 use domain::{SecretText, names::HostName};
+use engine::Retention;
 use store::{Location, seal::Sealer};
 
 /// A setting that is missing or wrong.
@@ -58,6 +59,7 @@ pub(crate) struct Configuration {
     pub(crate) build_memory_mb: u64,
     pub(crate) build_deadline_seconds: u32,
     pub(crate) upload_limit_mb: u64,
+    pub(crate) retention: Retention,
 }
 
 fn text(name: &'static str) -> Option<String> {
@@ -193,6 +195,33 @@ fn registry() -> Result<Option<RegistrySettings>, Wrong> {
     }))
 }
 
+/// What is kept of what is over.
+fn retention() -> Result<Retention, Wrong> {
+    let default = Retention::default();
+    let at_least_1 = |name: &'static str, default: i64| {
+        let problem = "it is a number from 1 to 1000000000";
+        let kept = parsed(name, default, problem, "50")?;
+        if (1..=1_000_000_000).contains(&kept) {
+            return Ok(kept);
+        }
+        Err(Wrong {
+            name,
+            problem: problem.to_owned(),
+            example: "50",
+        })
+    };
+    Ok(Retention {
+        build_logs: at_least_1("KEEP_BUILD_LOGS", default.build_logs)?,
+        build_log_days: at_least_1("KEEP_BUILD_LOG_DAYS", default.build_log_days)?,
+        log_lines: at_least_1("KEEP_LOG_LINES", default.log_lines)?,
+        log_days: at_least_1("KEEP_LOG_DAYS", default.log_days)?,
+        deployments: at_least_1("KEEP_DEPLOYMENTS", default.deployments)?,
+        job_days: at_least_1("KEEP_JOB_DAYS", default.job_days)?,
+        images: at_least_1("KEEP_IMAGES", default.images as i64)? as usize,
+        live_images: at_least_1("KEEP_LIVE_IMAGES", default.live_images as i64)? as usize,
+    })
+}
+
 impl Configuration {
     /// Reads the environment.
     pub(crate) fn read() -> Result<Self, Wrong> {
@@ -288,6 +317,7 @@ impl Configuration {
             build_memory_mb: parsed("BUILD_MEMORY_MB", 4096, "megabytes", "4096")?,
             build_deadline_seconds: parsed("BUILD_DEADLINE_SECONDS", 1800, "seconds", "1800")?,
             upload_limit_mb: parsed("UPLOAD_LIMIT_MB", 2048, "megabytes", "2048")?,
+            retention: retention()?,
             data_directory,
         })
     }

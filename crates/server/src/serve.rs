@@ -293,6 +293,7 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
             parallel_builds: configuration.parallel_builds,
             build_deadline_seconds: configuration.build_deadline_seconds,
             upload_limit_bytes: configuration.upload_limit_mb * 1024 * 1024,
+            retention: configuration.retention.clone(),
         },
         sources: Arc::new(sources),
         planner: Arc::new(Planners::new(railpack, &configuration.digest_secret)),

@@ -59,6 +59,8 @@ pub struct Deployment {
     pub image: Option<StoredImage>,
     /// Retention removed the image.
     pub image_removed: bool,
+    /// Retention removed the log.
+    pub log_removed: bool,
     /// The port on which it was found listening.
     pub port: Option<u16>,
     /// Why it failed.
@@ -205,6 +207,7 @@ fn read(row: &Row) -> Result<Deployment> {
         plan: from_optional_json(row, "plan")?,
         image: from_optional_json(row, "image")?,
         image_removed: row.get::<i64>("image_removed") != 0,
+        log_removed: row.get::<i64>("log_removed") != 0,
         port: row.get::<Option<i64>>("port").and_then(|port| u16::try_from(port).ok()),
         reason: from_optional_json(row, "reason")?,
         cancel_requested: row.get::<i64>("cancel_requested") != 0,

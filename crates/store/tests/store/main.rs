@@ -7,6 +7,7 @@ mod deployments;
 mod jobs;
 mod logs;
 mod migrations;
+mod retention;
 mod secrets;
 mod tenancy;
 mod versions;
