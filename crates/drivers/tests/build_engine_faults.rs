@@ -147,7 +147,7 @@ async fn the_builder_tells_its_version_and_an_absent_one_is_unreachable() {
     assert!(bed.builder.version().await.unwrap().contains("Docker Engine"));
     assert!(!bed.builder.merges_layers());
     // All may stay: the cache is shared with others.
-    bed.builder.prune(u64::MAX).await.unwrap();
+    bed.builder.prune_cache(u64::MAX).await.unwrap();
     let root = tempfile::tempdir().unwrap();
     for host in ["unix:///no/such/socket", "tcp://127.0.0.1:1", "nonsense"] {
         let absent = BuildKit::embedded(host, BuildLimits::none());

@@ -219,7 +219,7 @@ async fn the_daemon_tells_its_version() {
     let version = bed.builder.version().await.unwrap();
     assert!(version.starts_with("BuildKit "), "{version}");
     eprintln!("{version}");
-    bed.builder.prune(u64::MAX).await.unwrap();
+    bed.builder.prune_cache(u64::MAX).await.unwrap();
 }
 
 #[tokio::test]

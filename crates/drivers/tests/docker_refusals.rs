@@ -337,3 +337,30 @@ async fn a_network_in_use_is_left_alone() {
         );
     }
 }
+
+#[tokio::test]
+async fn memory_that_ran_out_is_told_when_the_engine_heard_of_it_after_the_end() {
+    for (heard, code, is_told) in [(true, 137, true), (false, 137, false), (true, 1, false)] {
+        let engine = Refusing::new(move |question, _, asked| match question {
+            "GET /containers/a/json" | "GET /containers/c1/json" => {
+                let mut found = container("exited", "");
+                found["State"]["ExitCode"] = json!(code);
+                (200, found)
+            }
+            // It hears of it a moment later.
+            "GET /events" if heard && asked.iter().filter(|(question, _)| question == "GET /events").count() > 1 => (
+                200,
+                json!({"Action": "oom", "Actor": {"ID": "c1"}, "timeNano": 1_900_000_000_000_000_000_i64}),
+            ),
+            "GET /events" => (204, json!(null)),
+            _ => (404, json!({"message": "no such thing"})),
+        });
+        let mut told = false;
+        for _ in 0..3 {
+            let exit = engine.engine.wait("a").await.expect("an end").expect("its story");
+            assert_eq!(exit.code, code);
+            told |= exit.out_of_memory;
+        }
+        assert_eq!(told, is_told, "{code}, heard: {heard}");
+    }
+}

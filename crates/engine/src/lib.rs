@@ -23,7 +23,7 @@ pub use notices::{Notice, Notices};
 pub use retention::Retention;
 pub use runner::Runner;
 pub use starts::Starts;
-pub use world::{Engine, Settings, World};
+pub use world::{BuildCache, Engine, Settings, World};
 
 /// What the use cases answer with, as the memory keeps it.
 pub mod state {

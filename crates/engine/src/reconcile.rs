@@ -8,15 +8,12 @@ use std::{
 };
 
 use domain::{
-    Reason, ServiceId,
-    deployment::DeploymentStatus,
-    labels,
+    Reason, ServiceId, labels,
     names::HostName,
     ports::{
         infrastructure::{InfrastructureError, Instance, InstanceStatus},
         router::Route,
     },
-    source::Revision,
 };
 use store::{
     deployments::Deployment,

@@ -51,6 +51,7 @@ impl Runner {
         let mut background = JoinSet::new();
         background.spawn(reconcile::run(Arc::clone(&self.world)));
         background.spawn(output::run(Arc::clone(&self.world)));
+        background.spawn(retention::bound_build_cache(Arc::clone(&self.world)));
         let mut jobs: JoinSet<()> = JoinSet::new();
         loop {
             while jobs.try_join_next().is_some() {}

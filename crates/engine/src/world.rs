@@ -1,6 +1,6 @@
 //! Everything that the engine works with, passed down: there are no globals.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{
     labels,
@@ -41,6 +41,31 @@ pub struct Settings {
     pub upload_limit_bytes: u64,
     /// What is kept of what is over.
     pub retention: Retention,
+    /// How what the builder caches is bounded.
+    pub build_cache: BuildCache,
+}
+
+/// How what the builder caches is bounded.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildCache {
+    /// The most bytes; 0 is no bound.
+    pub limit_bytes: u64,
+    /// When it is looked at first after the start.
+    pub first_after: Duration,
+    /// And how often then.
+    pub every: Duration,
+}
+
+impl BuildCache {
+    /// Bounded to so many bytes, ten minutes after the start and then every hour.
+    #[must_use]
+    pub const fn of(limit_bytes: u64) -> Self {
+        Self {
+            limit_bytes,
+            first_after: Duration::from_secs(600),
+            every: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// The ports and the memory.

@@ -58,6 +58,8 @@ pub(crate) struct Configuration {
     pub(crate) build_cpu_millis: u32,
     pub(crate) build_memory_mb: u64,
     pub(crate) build_deadline_seconds: u32,
+    /// The most bytes of the build cache; 0 is no bound.
+    pub(crate) build_cache_limit: u64,
     pub(crate) upload_limit_mb: u64,
     pub(crate) retention: Retention,
 }
@@ -316,6 +318,7 @@ impl Configuration {
             )?,
             build_memory_mb: parsed("BUILD_MEMORY_MB", 4096, "megabytes", "4096")?,
             build_deadline_seconds: parsed("BUILD_DEADLINE_SECONDS", 1800, "seconds", "1800")?,
+            build_cache_limit: parsed("BUILD_CACHE_LIMIT", 20 << 30, "bytes, or 0 for no limit", "21474836480")?,
             upload_limit_mb: parsed("UPLOAD_LIMIT_MB", 2048, "megabytes", "2048")?,
             retention: retention()?,
             data_directory,

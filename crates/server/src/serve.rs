@@ -20,7 +20,7 @@ use drivers::{
     proxy::CaddyRouter,
     source::{GitPolicy, GitSources},
 };
-use engine::{Engine, Notices, Runner, Settings, World};
+use engine::{BuildCache, Engine, Notices, Runner, Settings, World};
 use store::Store;
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -294,6 +294,7 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
             build_deadline_seconds: configuration.build_deadline_seconds,
             upload_limit_bytes: configuration.upload_limit_mb * 1024 * 1024,
             retention: configuration.retention.clone(),
+            build_cache: BuildCache::of(configuration.build_cache_limit),
         },
         sources: Arc::new(sources),
         planner: Arc::new(Planners::new(railpack, &configuration.digest_secret)),

@@ -76,9 +76,8 @@ const LOCK_BUILD: &str = "SELECT id FROM deployments WHERE id = ?";
 const LOCK_RUN: &str = "SELECT id FROM services WHERE id = ?";
 const NEWEST_BUILD: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM deployment_logs WHERE deployment_id = ?";
 const NEWEST_RUN: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM service_logs WHERE service_id = ?";
-const INSERT_BUILD: [&str; 4] = many!(
-    "INSERT INTO deployment_logs (deployment_id, sequence, at_ns, phase, level, origin, message) VALUES "
-);
+const INSERT_BUILD: [&str; 4] =
+    many!("INSERT INTO deployment_logs (deployment_id, sequence, at_ns, phase, level, origin, message) VALUES ");
 const INSERT_RUN: [&str; 4] =
     many!("INSERT INTO service_logs (service_id, sequence, at_ns, phase, level, origin, message) VALUES ");
 /// How many rows each of those statements has: few statements, so that each stays prepared. The largest has 1,792 values;

@@ -93,7 +93,11 @@ impl Store {
     /// When the database fails.
     pub async fn forget_run_lines(&self, log: &RunLog, up_to: i64, before_ns: i64) -> Result<u64> {
         let id = log.service.to_string();
-        let oldest: i64 = query(OLDEST_RUN).bind(&id).fetch_one(&self.readers).await?.get("oldest");
+        let oldest: i64 = query(OLDEST_RUN)
+            .bind(&id)
+            .fetch_one(&self.readers)
+            .await?
+            .get("oldest");
         let last = (oldest + BATCH - 1).min(log.newest - 1);
         let kept = query(FIRST_KEPT).bind(&id).bind(last).bind(up_to).bind(before_ns);
         let kept = kept.fetch_optional(&self.readers).await?;

@@ -85,6 +85,10 @@ impl Builder for FakeWorld {
         false
     }
 
+    async fn prune_cache(&self, _keep_bytes: u64) -> Result<u64, BuildError> {
+        self.perform(Step::PruneCache, error, || Ok(0)).await
+    }
+
     async fn version(&self) -> Result<String, BuildError> {
         Ok("a world in memory".to_owned())
     }

@@ -36,6 +36,7 @@ pub enum Step {
     Plan,
     EnsureBaseImages,
     Build,
+    PruneCache,
     Checkout,
     Unpack,
     GenerateDeployKey,

@@ -129,6 +129,9 @@ pub trait Builder: Send + Sync {
     /// Whether a recipe for Railpack's frontend can be built here (BuildKit's MergeOp).
     fn merges_layers(&self) -> bool;
 
+    /// Frees what is cached and not in use until at most `keep_bytes` are used; how many bytes went.
+    async fn prune_cache(&self, keep_bytes: u64) -> Result<u64, BuildError>;
+
     /// Asks whether the builder answers; the words of the answer are its version.
     async fn version(&self) -> Result<String, BuildError>;
 }

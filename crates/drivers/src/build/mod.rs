@@ -144,15 +144,10 @@ impl BuildKit {
         self.keeper.enforce(&self.address, daemon, self.limits).await
     }
 
-    /// Frees what is cached until at most `keep_bytes` are used; says how many bytes went.
-    ///
-    /// # Errors
-    /// [`BuildError::Unreachable`] when the builder does not answer.
-    pub async fn prune(&self, keep_bytes: u64) -> Result<u64, BuildError> {
+    async fn prune(&self, keep_bytes: u64) -> Result<u64, BuildError> {
         let mut control = self.control().await?;
         let keep = i64::try_from(keep_bytes).unwrap_or(i64::MAX);
         let request = PruneRequest {
-            all: true,
             reserved_space: keep,
             max_used_space: keep,
             ..PruneRequest::default()
@@ -355,6 +350,10 @@ impl Builder for BuildKit {
 
     fn merges_layers(&self) -> bool {
         matches!(self.kind, Kind::Remote(_))
+    }
+
+    async fn prune_cache(&self, keep_bytes: u64) -> Result<u64, BuildError> {
+        self.prune(keep_bytes).await
     }
 
     async fn version(&self) -> Result<String, BuildError> {

@@ -52,6 +52,10 @@ impl<B: Builder> Builder for PushingBuilder<B> {
         self.builder.merges_layers()
     }
 
+    async fn prune_cache(&self, keep_bytes: u64) -> Result<u64, BuildError> {
+        self.builder.prune_cache(keep_bytes).await
+    }
+
     async fn version(&self) -> Result<String, BuildError> {
         self.builder.version().await
     }

@@ -29,7 +29,9 @@ pub(super) async fn forget_build_logs(world: &World, of: &Range) -> Result<(), B
     let policy = &world.settings.retention;
     let before_ms = store::now_ms() - policy.build_log_days * DAY_MS;
     loop {
-        let deployments = world.store.logs_to_forget(of, before_ms, policy.build_logs.min(policy.deployments));
+        let deployments = world
+            .store
+            .logs_to_forget(of, before_ms, policy.build_logs.min(policy.deployments));
         let deployments = deployments.await?;
         for deployment in &deployments {
             loop {

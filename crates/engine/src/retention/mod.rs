@@ -1,6 +1,7 @@
 //! What is kept of what is over, by a policy; each kind has a module. Rows go in batches with pauses between them, so that
 //! whoever writes waits for one batch at most. All of it may end at any line, and is found again by the next pass.
 
+mod build_cache;
 mod images;
 mod logs;
 mod records;
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use build_cache::bound_build_cache;
 use domain::ports::infrastructure::InfrastructureError;
 pub(crate) use images::{is_shared, prune, remove_left};
 

@@ -62,7 +62,10 @@ pub(super) async fn forget_output_cursors(world: &World) -> Result<(), Broken> {
             let instances = world.infrastructure.instances(&world.installation_labels()).await?;
             there = Some(instances.into_iter().map(|instance| instance.name).collect());
         }
-        for name in silent.iter().filter(|name| there.as_ref().is_some_and(|there| !there.contains(*name))) {
+        for name in silent
+            .iter()
+            .filter(|name| there.as_ref().is_some_and(|there| !there.contains(*name)))
+        {
             world.store.forget_output_cursor(name, before_ns).await?;
         }
         pause(began).await;

@@ -59,6 +59,11 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, ret
         build_deadline_seconds: 60,
         upload_limit_bytes: 1 << 20,
         retention: retention.clone(),
+        build_cache: engine::BuildCache {
+            limit_bytes: 1 << 30,
+            first_after: Duration::from_millis(100),
+            every: Duration::from_millis(500),
+        },
     };
     let ports = Arc::new(watched.clone());
     Arc::new(World {

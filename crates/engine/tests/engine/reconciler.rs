@@ -168,6 +168,16 @@ async fn what_is_nobodys_goes_and_what_is_somebody_elses_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_build_cache_is_bounded_again_and_again_whatever_the_builder_says() {
+    let bed = Bed::new().await;
+    bed.world.fail_next(Step::PruneCache, Failure::Unreachable);
+    bed.until("it was bounded more than once", async || {
+        (bed.world.calls(Step::PruneCache) >= 3).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_for_one_orphan_does_not_keep_the_next_one() {
     let bed = Bed::new().await;
     bed.world.fail_next(Step::RemoveNetwork, Failure::Refused);

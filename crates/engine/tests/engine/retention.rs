@@ -20,12 +20,14 @@ async fn a_removed_log_says_so_and_the_current_ones_stays() {
     let mut bed = Bed::new().await;
     let service = bed.live("web", &quick()).await;
     let current = service.current.unwrap();
-    bed.world.fail_next(contract::world::Step::Start, contract::world::Failure::Refused);
+    bed.world
+        .fail_next(contract::world::Step::Start, contract::world::Failure::Refused);
     let failed = bed.deploy(service.id).await;
     assert_eq!(failed.status, DeploymentStatus::Failed);
     let mut newest = Vec::new();
     for _ in 0..2 {
-        bed.world.fail_next(contract::world::Step::Start, contract::world::Failure::Refused);
+        bed.world
+            .fail_next(contract::world::Step::Start, contract::world::Failure::Refused);
         newest.push(bed.deploy(service.id).await.id);
     }
     bed.keep(little()).await;
@@ -38,7 +40,16 @@ async fn a_removed_log_says_so_and_the_current_ones_stays() {
     assert!(deployment.log_removed);
     assert_eq!(deployment.reason, failed.reason, "why it failed is still known");
     let refused = bed.engine.build_log(bed.organization, failed.id).await;
-    assert!(matches!(refused, Err(Error::Gone { code: "log-removed", .. })), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Err(Error::Gone {
+                code: "log-removed",
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
     for kept in [current, newest[0], newest[1]] {
         assert!(!bed.deployment(kept).await.log_removed);
         bed.engine.build_log(bed.organization, kept).await.unwrap();
@@ -54,7 +65,8 @@ async fn deployments_beyond_the_newest_go_but_the_one_to_roll_back_to_stays() {
     bed.deploy(service.id).await;
     // Failures put the live ones beyond the newest four.
     for _ in 0..6 {
-        bed.world.fail_next(contract::world::Step::Start, contract::world::Failure::Refused);
+        bed.world
+            .fail_next(contract::world::Step::Start, contract::world::Failure::Refused);
         bed.deploy(service.id).await;
     }
     bed.keep(little()).await;
@@ -64,7 +76,10 @@ async fn deployments_beyond_the_newest_go_but_the_one_to_roll_back_to_stays() {
         (numbers == [8, 7, 6, 5, 2, 1]).then_some(())
     })
     .await;
-    let rolled_back = bed.engine.roll_back(bed.organization, service.id, service.current.unwrap()).await;
+    let rolled_back = bed
+        .engine
+        .roll_back(bed.organization, service.id, service.current.unwrap())
+        .await;
     let id = rolled_back.unwrap().deployment.id;
     assert_eq!(bed.until_over(id).await.status, DeploymentStatus::Live);
     bed.is_tidy(&[service.id]).await;

@@ -360,6 +360,9 @@ impl Builder for Watched {
     fn merges_layers(&self) -> bool {
         self.world.merges_layers()
     }
+    async fn prune_cache(&self, keep_bytes: u64) -> Result<u64, BuildError> {
+        self.world.prune_cache(keep_bytes).await
+    }
     async fn version(&self) -> Result<String, BuildError> {
         Builder::version(&self.world).await
     }

@@ -88,7 +88,10 @@ async fn lines_of_any_number_are_kept_as_they_came(bed: Bed) {
         all.append(&mut lines);
     }
     bed.store.append_lines(log, &mut [], None).await.unwrap();
-    assert_eq!(all.iter().map(|line| line.sequence).collect::<Vec<_>>(), (1..=1581).collect::<Vec<_>>());
+    assert_eq!(
+        all.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+        (1..=1581).collect::<Vec<_>>()
+    );
     let kept = bed.store.lines(log, 0, &Filter::default(), 10_000).await.unwrap();
     assert!(kept == all, "what was kept is not what came");
 }

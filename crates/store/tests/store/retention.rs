@@ -48,7 +48,12 @@ impl Bed {
         let id = self.deployment(service, &[]).await;
         let mut write = self.store.write().await.unwrap();
         let reason = Reason::new("exited", "it ended", "");
-        assert!(write.end_deployment(id, DeploymentEvent::Fail, Some(&reason)).await.unwrap());
+        assert!(
+            write
+                .end_deployment(id, DeploymentEvent::Fail, Some(&reason))
+                .await
+                .unwrap()
+        );
         write.commit().await.unwrap();
         id
     }
@@ -67,14 +72,25 @@ async fn a_log_goes_in_batches_while_others_write(bed: Bed) {
             let (bed, service) = (Arc::clone(&bed), service.clone());
             tokio::spawn(async move {
                 let id = bed.deployment(&service, &[]).await;
-                bed.store.append_lines(Log::Build(id), &mut lines(3, 1), None).await.unwrap();
-                bed.store.append_lines(Log::Run(service.id), &mut lines(3, 1), None).await.unwrap();
+                bed.store
+                    .append_lines(Log::Build(id), &mut lines(3, 1), None)
+                    .await
+                    .unwrap();
+                bed.store
+                    .append_lines(Log::Run(service.id), &mut lines(3, 1), None)
+                    .await
+                    .unwrap();
             })
         };
         let more = bed.store.forget_build_lines(old).await.unwrap();
         beside.await.unwrap();
         assert!(bed.store.deployment(bed.organization, old).await.unwrap().log_removed);
-        let now = bed.store.lines(Log::Build(old), 0, &Filter::default(), 10_000).await.unwrap().len() as i64;
+        let now = bed
+            .store
+            .lines(Log::Build(old), 0, &Filter::default(), 10_000)
+            .await
+            .unwrap()
+            .len() as i64;
         assert!(left - now <= BATCH, "one batch took {} lines", left - now);
         assert_eq!(more, left > 0);
         left = now;
@@ -99,21 +115,39 @@ async fn the_logs_that_go_are_the_old_ones_and_those_beyond_the_newest(bed: Bed)
     assert_eq!(forget(0, 4).await, all[..2], "six were made, the newest four are kept");
     assert_eq!(forget(i64::MAX, 100).await, all, "one that is under way stays");
     let mut write = bed.store.write().await.unwrap();
-    write.set_current(service.id, all[0], domain::JobId::mint()).await.unwrap();
+    write
+        .set_current(service.id, all[0], domain::JobId::mint())
+        .await
+        .unwrap();
     write.commit().await.unwrap();
     assert_eq!(forget(0, 4).await, all[1..2], "the current one's stays");
     // One that was begun is found again after a crash, whatever the policy says by then.
-    bed.store.append_lines(Log::Build(all[3]), &mut lines(3, 1), None).await.unwrap();
+    bed.store
+        .append_lines(Log::Build(all[3]), &mut lines(3, 1), None)
+        .await
+        .unwrap();
     assert!(bed.store.forget_build_lines(all[3]).await.unwrap());
     assert_eq!(forget(0, 100).await, all[3..4]);
     assert!(!bed.store.forget_build_lines(all[3]).await.unwrap());
     assert_eq!(forget(0, 100).await, []);
     let other = bed.service("other").await;
-    assert_eq!(bed.store.logs_to_forget(&only(other.id), i64::MAX, 0).await.unwrap(), []);
-    bed.store.append_lines(Log::Build(under_way), &mut lines(3, 1), None).await.unwrap();
+    assert_eq!(
+        bed.store.logs_to_forget(&only(other.id), i64::MAX, 0).await.unwrap(),
+        []
+    );
+    bed.store
+        .append_lines(Log::Build(under_way), &mut lines(3, 1), None)
+        .await
+        .unwrap();
     assert!(!bed.store.forget_build_lines(under_way).await.unwrap());
     assert_eq!(bed.store.newest_line(Log::Build(under_way)).await.unwrap(), 3);
-    assert!(!bed.store.deployment(bed.organization, under_way).await.unwrap().log_removed);
+    assert!(
+        !bed.store
+            .deployment(bed.organization, under_way)
+            .await
+            .unwrap()
+            .log_removed
+    );
 }
 
 async fn a_deployment_goes_when_nothing_may_need_it(bed: Bed) {
@@ -133,9 +167,15 @@ async fn a_deployment_goes_when_nothing_may_need_it(bed: Bed) {
     };
     bed.store.set_image(all[1], &image).await.unwrap();
     let mut write = bed.store.write().await.unwrap();
-    write.set_current(service.id, all[2], domain::JobId::mint()).await.unwrap();
+    write
+        .set_current(service.id, all[2], domain::JobId::mint())
+        .await
+        .unwrap();
     let subject = all[3].to_string();
-    write.enqueue(bed.organization, "remove-image", &subject, &subject).await.unwrap();
+    write
+        .enqueue(bed.organization, "remove-image", &subject, &subject)
+        .await
+        .unwrap();
     write.commit().await.unwrap();
     let of = only(service.id);
     assert_eq!(bed.store.deployments_to_forget(&of, 6).await.unwrap(), []);
@@ -155,7 +195,10 @@ async fn the_newest_line_of_a_service_stays_and_numbers_go_on(bed: Bed) {
     let (service, silent) = (bed.service("web").await, bed.service("silent").await);
     let log = Log::Run(service.id);
     for at_ns in [10, 20, 30] {
-        bed.store.append_lines(log, &mut lines(1000, at_ns), None).await.unwrap();
+        bed.store
+            .append_lines(log, &mut lines(1000, at_ns), None)
+            .await
+            .unwrap();
     }
     let page = bed.store.run_logs("", 10).await.unwrap();
     assert_eq!(page.len(), 2);
@@ -163,7 +206,10 @@ async fn the_newest_line_of_a_service_stays_and_numbers_go_on(bed: Bed) {
     assert_eq!((found.oldest, found.newest, found.oldest_at_ns), (1, 3000, 10));
     let nothing = page.iter().find(|one| one.service == silent.id).unwrap();
     assert_eq!((nothing.oldest, nothing.newest), (0, 0));
-    assert_eq!(bed.store.run_logs(&page[0].service.to_string(), 10).await.unwrap(), page[1..]);
+    assert_eq!(
+        bed.store.run_logs(&page[0].service.to_string(), 10).await.unwrap(),
+        page[1..]
+    );
     let forget = async |up_to, before_ns| bed.store.forget_run_lines(found, up_to, before_ns).await.unwrap();
     assert_eq!(forget(0, 10).await, 0);
     assert_eq!(forget(10, 0).await, 10, "by number");
@@ -172,7 +218,10 @@ async fn the_newest_line_of_a_service_stays_and_numbers_go_on(bed: Bed) {
     assert_eq!(forget(i64::MAX, i64::MAX).await, BATCH as u64);
     assert_eq!(forget(i64::MAX, i64::MAX).await, 999, "all but the newest");
     assert_eq!(forget(i64::MAX, i64::MAX).await, 0);
-    assert_eq!(bed.store.forget_run_lines(nothing, i64::MAX, i64::MAX).await.unwrap(), 0);
+    assert_eq!(
+        bed.store.forget_run_lines(nothing, i64::MAX, i64::MAX).await.unwrap(),
+        0
+    );
     let mut more = lines(1, 40);
     bed.store.append_lines(log, &mut more, None).await.unwrap();
     assert_eq!(more[0].sequence, 3001);
@@ -182,7 +231,10 @@ async fn jobs_and_cursors_go_by_age(bed: Bed) {
     let service = bed.service("web").await;
     let mut write = bed.store.write().await.unwrap();
     for number in 0..3 {
-        write.enqueue(bed.organization, "stop-service", "s", &format!("k{number}")).await.unwrap();
+        write
+            .enqueue(bed.organization, "stop-service", "s", &format!("k{number}"))
+            .await
+            .unwrap();
     }
     write.commit().await.unwrap();
     let claims = bed.store.claim_jobs("me", 60_000, 2).await.unwrap();
@@ -190,7 +242,11 @@ async fn jobs_and_cursors_go_by_age(bed: Bed) {
         bed.store.finish_job(claim, None).await.unwrap();
     }
     assert_eq!(bed.store.forget_jobs(1).await.unwrap(), 0);
-    assert_eq!(bed.store.forget_jobs(store::now_ms() + 60_000).await.unwrap(), 2, "one waits");
+    assert_eq!(
+        bed.store.forget_jobs(store::now_ms() + 60_000).await.unwrap(),
+        2,
+        "one waits"
+    );
     assert_eq!(bed.store.forget_jobs(store::now_ms() + 60_000).await.unwrap(), 0);
     assert_eq!(bed.store.forget_idempotency_keys().await.unwrap(), 0);
     for (instance, at_ns) in [("a", 10), ("b", 20), ("c", 30)] {
@@ -199,12 +255,19 @@ async fn jobs_and_cursors_go_by_age(bed: Bed) {
             lines_at_that_time: 1,
         };
         let log = Log::Run(service.id);
-        bed.store.append_lines(log, &mut lines(1, at_ns), Some((instance, cursor))).await.unwrap();
+        bed.store
+            .append_lines(log, &mut lines(1, at_ns), Some((instance, cursor)))
+            .await
+            .unwrap();
     }
     assert_eq!(bed.store.instances_silent_since(30, "").await.unwrap(), ["a", "b"]);
     assert_eq!(bed.store.instances_silent_since(30, "a").await.unwrap(), ["b"]);
     bed.store.forget_output_cursor("a", 10).await.unwrap();
-    assert_eq!(bed.store.instances_silent_since(30, "").await.unwrap(), ["a", "b"], "it was read meanwhile");
+    assert_eq!(
+        bed.store.instances_silent_since(30, "").await.unwrap(),
+        ["a", "b"],
+        "it was read meanwhile"
+    );
     bed.store.forget_output_cursor("a", 30).await.unwrap();
     assert_eq!(bed.store.instances_silent_since(30, "").await.unwrap(), ["b"]);
 }

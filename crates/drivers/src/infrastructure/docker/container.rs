@@ -26,6 +26,7 @@ use super::{
     ports,
     spec::restart_policy,
     state,
+    wait::KILLED,
 };
 
 /// How often, and how far apart, something is tried that another removal is in the way of.
@@ -78,9 +79,21 @@ impl DockerEngine {
 
     pub(super) async fn find(&self, name: &str) -> Result<Option<Instance>, InfrastructureError> {
         let found = self.inspect(name).await?;
-        Ok(found
+        let mut instance = found
             .and_then(|found| state::instance_of(&found))
-            .filter(|instance| self.is_ours(instance)))
+            .filter(|instance| self.is_ours(instance));
+        if let Some(instance) = &mut instance
+            && instance
+                .exit
+                .as_ref()
+                .is_some_and(|exit| exit.code == KILLED && !exit.out_of_memory)
+        {
+            let was_out_of_memory = self.was_out_of_memory(instance, 1).await;
+            if let Some(exit) = &mut instance.exit {
+                exit.out_of_memory = was_out_of_memory;
+            }
+        }
+        Ok(instance)
     }
 
     pub(super) async fn find_all(

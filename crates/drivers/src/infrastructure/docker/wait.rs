@@ -7,7 +7,7 @@ use std::{
 
 use bollard::{
     errors::Error,
-    models::ContainerState,
+    models::{ContainerState, EventMessage},
     query_parameters::{EventsOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use domain::ports::infrastructure::{InfrastructureError, Instance, InstanceExit, InstanceStatus};
@@ -24,9 +24,9 @@ use super::{
 const EVENTS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The exit code of a process that was ended by signal 9.
-const KILLED: i64 = 137;
-/// How often it is looked whether that was for its memory.
-const KILLED_LOOKS: usize = 5;
+pub(super) const KILLED: i64 = 137;
+/// How often it is looked, right after the end, whether that was for its memory.
+const KILLED_LOOKS: usize = 10;
 
 impl DockerEngine {
     pub(super) async fn wait_for_end(&self, name: &str) -> Result<Option<InstanceExit>, InfrastructureError> {
@@ -58,16 +58,8 @@ impl DockerEngine {
         let Some(mut state) = self.inspect(&instance.id).await?.and_then(|found| found.state) else {
             return Ok(None);
         };
-        // The engine hears of memory that ran out by another way than of the end, sometimes a moment later.
-        for _ in 0..KILLED_LOOKS {
-            if code != KILLED || state.oom_killed == Some(true) || state.running == Some(true) {
-                break;
-            }
-            tokio::time::sleep(BETWEEN_TRIES).await;
-            match self.inspect(&instance.id).await?.and_then(|found| found.state) {
-                Some(later) => state = later,
-                None => break,
-            }
+        if code == KILLED && state.oom_killed != Some(true) {
+            state.oom_killed = Some(self.was_out_of_memory(&instance, KILLED_LOOKS).await);
         }
         if state.running == Some(true) {
             return Ok(Some(self.end_of_earlier_run(&instance, &state, code).await));
@@ -92,12 +84,35 @@ impl DockerEngine {
         }
     }
 
-    /// The code with which a container ended first after it was started, from what the engine remembers.
+    /// The code with which a container ended first after it was started.
     async fn code_by_events(&self, instance: &Instance) -> Option<i64> {
+        let event = self.first_event(instance, "die").await?;
+        event.actor?.attributes?.get("exitCode")?.parse().ok()
+    }
+
+    /// Whether a container ran out of memory after it was started. Engine 20.10 hears of that by another way than of the
+    /// end; what it hears after the end is not marked on the container, and is told only as an event.
+    pub(super) async fn was_out_of_memory(&self, instance: &Instance, looks: usize) -> bool {
+        let looking = async {
+            for look in 0..looks {
+                if look > 0 {
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+                if self.first_event(instance, "oom").await.is_some() {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(EVENTS_DEADLINE, looking).await.unwrap_or(false)
+    }
+
+    /// What first happened of this kind to a container after it was started, from what the engine remembers.
+    async fn first_event(&self, instance: &Instance, kind: &str) -> Option<EventMessage> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         let only = filters([
             ("container", vec![instance.id.clone()]),
-            ("event", vec!["die".to_owned()]),
+            ("event", vec![kind.to_owned()]),
         ]);
         let started_seconds = instance.started_at_ms? / 1000;
         let options = EventsOptionsBuilder::new()
@@ -109,10 +124,9 @@ impl DockerEngine {
         while let Some(Ok(event)) = events.next().await {
             // The second in which it was started may hold an end before it.
             let at_ms = event.time_nano.map(|at| at / 1_000_000);
-            if at_ms < instance.started_at_ms {
-                continue;
+            if at_ms >= instance.started_at_ms {
+                return Some(event);
             }
-            return event.actor?.attributes?.get("exitCode")?.parse().ok();
         }
         None
     }
