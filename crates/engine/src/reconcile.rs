@@ -126,8 +126,10 @@ pub(crate) async fn run(world: Arc<World>) {
 async fn rounds(world: &Arc<World>) {
     let mut memory = Memory::default();
     loop {
-        if let Err(error) = round(world, &mut memory).await {
-            tracing::debug!("the world could not be compared: {error}");
+        let began = Instant::now();
+        match round(world, &mut memory).await {
+            Ok(()) => tracing::debug!("a round took {} ms", began.elapsed().as_millis()),
+            Err(error) => tracing::debug!("the world could not be compared: {error}"),
         }
         let _ = tokio::time::timeout(memory.until_next_round(), world.notices.next_reconcile()).await;
         tokio::time::sleep(CALM).await;
