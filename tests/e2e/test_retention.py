@@ -1,15 +1,19 @@
 """What is over, and what belongs to nobody: it goes, it says so, and nothing else goes with it."""
 
+import json
+import uuid
+
 import pytest
 
-from bed.platform import Platform
+from bed.counterparts import docker
+from bed.platform import LABEL, Platform
 from bed.processes import wait_until
 
 
 @pytest.fixture(scope="module")
 def short(folder):
     """An installation that keeps little."""
-    made = Platform(folder / "short" / "platform", KEEP_BUILD_LOGS="1")
+    made = Platform(folder / "short" / "platform", KEEP_BUILD_LOGS="1", ORPHAN_GRACE_SECONDS="5")
     try:
         made.start()
         yield made
@@ -37,3 +41,28 @@ def test_a_log_that_is_not_kept_is_gone_and_says_so_and_the_one_of_what_serves_s
     assert done.returncode == 4 and "was removed" in done.stderr, done
     for kept in (serves, failures[1]):
         assert not api.deployment(kept)["log_removed"] and api.lines(f"/deployments/{kept}/logs")
+
+
+def test_a_container_that_nobody_owns_is_listed_and_then_removed_and_one_of_another_installation_is_not(short, image):
+    ours, theirs = (f"orphan-{uuid.uuid4().hex[:12]}" for _ in range(2))
+    labels = ["--label", "click-deploy.org/resource=svc_01900000000070008000000000000001"]
+    try:
+        docker("run", "--detach", "--name", ours, "--label", f"{LABEL}={short.installation}", *labels, image)
+        docker("run", "--detach", "--name", theirs, "--label", f"{LABEL}={ours}", *labels, image)
+
+        def listed():
+            done = short.cli("doctor", "--orphans", "--json")
+            assert done.returncode == 0, done
+            return [one for one in json.loads(done.stdout) if one["name"] in (ours, theirs)]
+
+        [orphan] = listed()
+        assert orphan["kind"] == "instance" and orphan["why"] == "there is no such service"
+        assert orphan["since"] < orphan["remove_at"]
+        said = short.cli("doctor", "--orphans").stdout
+        assert ours in said and "removed from" in said and theirs not in said
+        assert [one for one in short.api.get("/orphans")["items"] if one["name"] == ours] == [orphan]
+        wait_until(lambda: ours not in docker("ps", "--all", "--format", "{{.Names}}"), 60, "its removal")
+        assert listed() == []
+        assert theirs in docker("ps", "--all", "--format", "{{.Names}}")
+    finally:
+        docker("rm", "--force", ours, theirs, check=False)

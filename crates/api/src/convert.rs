@@ -136,6 +136,16 @@ pub(crate) fn job(job: engine::state::jobs::Job) -> wire::Job {
     }
 }
 
+pub(crate) fn orphan(orphan: engine::Orphan) -> wire::Orphan {
+    wire::Orphan {
+        kind: orphan.kind.name().to_owned(),
+        name: orphan.name,
+        why: orphan.why.to_owned(),
+        since: time(orphan.since_ms),
+        remove_at: time(orphan.remove_at_ms),
+    }
+}
+
 pub(crate) fn instance(instance: domain::ports::infrastructure::Instance) -> wire::Instance {
     use domain::labels;
     let label = |name: &str| instance.labels.get(name);

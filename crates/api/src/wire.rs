@@ -415,6 +415,28 @@ pub struct Job {
     pub finished_at: Option<String>,
 }
 
+/// Everything that nobody owns.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Orphans {
+    /// By kind and name.
+    pub items: Vec<Orphan>,
+}
+
+/// Something that carries the installation's label and that nobody owns any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Orphan {
+    /// `instance`, `network`, `file`.
+    pub kind: String,
+    /// Its name; of a file, its path in the data directory.
+    pub name: String,
+    /// Why nobody owns it.
+    pub why: String,
+    /// Since when this is known: RFC 3339, UTC.
+    pub since: String,
+    /// When it is removed, unless somebody owns it by then: RFC 3339, UTC.
+    pub remove_at: String,
+}
+
 /// Who asks.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Me {

@@ -61,6 +61,7 @@ pub(crate) struct Configuration {
     /// The most bytes of the build cache; 0 is no bound.
     pub(crate) build_cache_limit: u64,
     pub(crate) upload_limit_mb: u64,
+    pub(crate) orphan_grace_seconds: u64,
     pub(crate) retention: Retention,
 }
 
@@ -320,6 +321,16 @@ impl Configuration {
             build_deadline_seconds: parsed("BUILD_DEADLINE_SECONDS", 1800, "seconds", "1800")?,
             build_cache_limit: parsed("BUILD_CACHE_LIMIT", 20 << 30, "bytes, or 0 for no limit", "21474836480")?,
             upload_limit_mb: parsed("UPLOAD_LIMIT_MB", 2048, "megabytes", "2048")?,
+            orphan_grace_seconds: match parsed("ORPHAN_GRACE_SECONDS", 60, "seconds from 1 to 86400", "60")? {
+                seconds @ 1..=86_400 => seconds,
+                _ => {
+                    return Err(Wrong {
+                        name: "ORPHAN_GRACE_SECONDS",
+                        problem: "seconds from 1 to 86400".to_owned(),
+                        example: "60",
+                    });
+                }
+            },
             retention: retention()?,
             data_directory,
         })

@@ -58,6 +58,7 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, ret
         parallel_builds: 2,
         build_deadline_seconds: 60,
         upload_limit_bytes: 1 << 20,
+        orphan_grace: Duration::from_millis(300),
         retention: retention.clone(),
         build_cache: engine::BuildCache {
             limit_bytes: 1 << 30,
@@ -70,6 +71,7 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, ret
         store: store.clone(),
         build_turns: Semaphore::new(settings.parallel_builds),
         starts: engine::Starts::default(),
+        orphans: engine::Orphans::default(),
         settings,
         sources: ports.clone(),
         planner: ports.clone(),
