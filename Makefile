@@ -1,6 +1,6 @@
 # Few verbs, each the same as in CI. The work is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down clean-demo dev test check openapi bench-deploy bench-store
+.PHONY: help demo down clean-demo dev test test-faults check openapi bench-deploy bench-store
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -19,6 +19,9 @@ dev: ## the server from the sources in the foreground, with the demo's proxy and
 
 test: ## set up what the tests need and run them all
 	@scripts/test
+
+test-faults: ## set up what the fault suite needs and run all of it
+	@scripts/test-faults
 
 check: ## format, lints, scripts
 	@scripts/check

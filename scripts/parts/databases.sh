@@ -1,5 +1,5 @@
 # A throw-away PostgreSQL and a throw-away MariaDB for the tests, on ports of 127.0.0.1 that were free. Nothing of
-# theirs is kept safe: no fsync. Sourced by scripts/setup and scripts/test.
+# theirs is safe from the machine: no fsync. What was committed outlives the server's end. Sourced by scripts/setup, scripts/run and scripts/test.
 # shellcheck shell=bash
 
 DATABASES=$HOME_DIR/databases
@@ -16,9 +16,8 @@ start_databases() {
   # The server without the service that Debian's `mariadb-server` starts.
   need mariadbd=mariadb-server-core mariadb=mariadb-client-core
   mkdir -p "$DATABASES"
-  chmod 711 "$HOME_DIR" "$DATABASES"
-  start_postgres
-  start_mariadb
+  start_database postgresql PostgreSQL
+  start_database mariadb MariaDB
 }
 find_postgres() { find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null | sort -V | tail -n 1 | grep .; }
 
@@ -35,47 +34,86 @@ free_port() {
   echo "$port"
 }
 
-# The port stays the same over a restart: the tests restart a server of their own, and this one may be killed.
-start_postgres() {
-  local folder=$DATABASES/postgresql bin port
-  ! database_runs postgresql || return 0
+# become_database COMMAND…: takes this process's place, as whoever may run a server.
+become_database() {
+  if [ "$(id -u)" = 0 ]; then exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups env HOME="$DATABASES" "$@"
+  else exec "$@"; fi
+}
+database_folder() {             # database_folder NAME: a folder and a port of its own, made when they are not there
+  local folder=$DATABASES/$1
+  mkdir -p "$folder"; own_database "$folder"
+  chmod 711 "$HOME_DIR" "$DATABASES"
+  [ -s "$RUN/$1.port" ] || free_port >"$RUN/$1.port"
+}
+
+make_postgresql() {
+  local folder=$DATABASES/postgresql bin
   bin=$(dirname "$(find_postgres)")
-  rm -rf "$folder"; mkdir -p "$folder"; own_database "$folder"
-  port=$(free_port); echo "$port" >"$RUN/postgresql.port"
+  database_folder postgresql
+  [ ! -s "$folder/data/PG_VERSION" ] || return 0
   (cd "$folder" && as_database "$bin/initdb" -D "$folder/data" -U click-deploy -A trust -E UTF8 --locale=C.UTF-8 -N) >"$LOG/postgresql.log" 2>&1 ||
     { show_end "$LOG/postgresql.log"; die "PostgreSQL's initdb failed"; }
-  (cd "$folder" && as_database "$bin/postgres" -D "$folder/data" -p "$port" -k '' -c listen_addresses=127.0.0.1 -c fsync=off \
-    -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB -c max_connections=300 >>"$LOG/postgresql.log" 2>&1 </dev/null 9>&- &)
-  wait_until 30 "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" || { show_end "$LOG/postgresql.log"; die "PostgreSQL does not answer, see $LOG/postgresql.log"; }
-  head -n 1 "$folder/data/postmaster.pid" >"$RUN/postgresql.pid"
-  "$bin/psql" -q -h 127.0.0.1 -p "$port" -U click-deploy -d postgres -c 'CREATE DATABASE click_deploy'
-  say "PostgreSQL $("$bin/postgres" --version | awk '{print $3}') listens on 127.0.0.1:$port"
+}
+become_postgresql() {
+  local folder=$DATABASES/postgresql bin
+  bin=$(dirname "$(find_postgres)")
+  cd "$folder"
+  become_database "$bin/postgres" -D "$folder/data" -p "$(cat "$RUN/postgresql.port")" -k '' -c listen_addresses=127.0.0.1 -c fsync=off \
+    -c full_page_writes=off -c shared_buffers=64MB -c max_connections=300
+}
+postgresql_answers() { "$(dirname "$(find_postgres)")/pg_isready" -q -h 127.0.0.1 -p "$(cat "$RUN/postgresql.port")"; }
+prepare_postgresql() {
+  "$(dirname "$(find_postgres)")/psql" -q -h 127.0.0.1 -p "$(cat "$RUN/postgresql.port")" -U click-deploy -d postgres -c 'CREATE DATABASE click_deploy'
 }
 
-start_mariadb() {
-  local folder=$DATABASES/mariadb port socket
-  ! database_runs mariadb || return 0
-  rm -rf "$folder"; mkdir -p "$folder"; own_database "$folder"
-  port=$(free_port); echo "$port" >"$RUN/mariadb.port"
-  socket=$folder/mariadb.sock
+mariadb_socket() {
+  local socket=$DATABASES/mariadb/mariadb.sock
   [ ${#socket} -le 100 ] || socket=/tmp/click-deploy-$INSTANCE.sock
+  echo "$socket"
+}
+make_mariadb() {
+  local folder=$DATABASES/mariadb
+  database_folder mariadb
+  [ ! -d "$folder/data/mysql" ] || return 0
   (cd "$folder" && as_database mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal --skip-test-db \
     --innodb-flush-method=nosync --innodb-use-native-aio=0) >"$LOG/mariadb.log" 2>&1 || { show_end "$LOG/mariadb.log"; die "mariadb-install-db failed"; }
-  (cd "$folder" && as_database mariadbd --no-defaults --datadir="$folder/data" --socket="$socket" --pid-file="$folder/pid" --bind-address=127.0.0.1 \
-    --port="$port" --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-buffer-pool-size=64M \
-    --innodb-log-file-size=16M --innodb-use-native-aio=0 --performance-schema=off --max-connections=300 >>"$LOG/mariadb.log" 2>&1 </dev/null 9>&- &)
-  wait_until 60 mariadb --no-defaults --socket="$socket" -u root -e "SELECT 1" || { show_end "$LOG/mariadb.log"; die "MariaDB does not answer, see $LOG/mariadb.log"; }
-  cp "$folder/pid" "$RUN/mariadb.pid"
-  mariadb --no-defaults --socket="$socket" -u root -e "CREATE DATABASE click_deploy CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+}
+become_mariadb() {
+  local folder=$DATABASES/mariadb
+  cd "$folder"
+  become_database mariadbd --no-defaults --datadir="$folder/data" --socket="$(mariadb_socket)" --pid-file="$folder/pid" --bind-address=127.0.0.1 \
+    --port="$(cat "$RUN/mariadb.port")" --skip-name-resolve --innodb-flush-log-at-trx-commit=2 --innodb-flush-method=nosync --innodb-buffer-pool-size=64M \
+    --innodb-log-file-size=16M --innodb-use-native-aio=0 --performance-schema=off --max-connections=300
+}
+mariadb_answers() { mariadb --no-defaults --socket="$(mariadb_socket)" -u root -e "SELECT 1"; }
+prepare_mariadb() {
+  mariadb --no-defaults --socket="$(mariadb_socket)" -u root -e "CREATE DATABASE click_deploy CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
     CREATE USER 'click-deploy'@'%' IDENTIFIED BY 'click-deploy'; GRANT ALL ON *.* TO 'click-deploy'@'%'"
-  say "MariaDB $(mariadbd --version | sed 's/.*Ver \([0-9.]*\).*/\1/') listens on 127.0.0.1:$port"
+}
+
+# start_database NAME WORDS: a fresh one in the background. The port stays the same until it is stopped.
+start_database() {
+  local name=$1
+  ! database_runs "$name" || return 0
+  stop_process "$name" 20
+  rm -rf --one-file-system "${DATABASES:?}/$name"
+  rm -f "$RUN/$name.port"
+  "make_$name"
+  "$ROOT/scripts/run" "$name" >>"$LOG/$name.log" 2>&1 </dev/null 9>&- &
+  wait_until 60 "${name}_answers" || { show_end "$LOG/$name.log"; die "$2 does not answer, see $LOG/$name.log"; }
+  "prepare_$name"
+  say "$2 listens on 127.0.0.1:$(cat "$RUN/$name.port")"
 }
 database_runs() { pid_of "$1" >/dev/null && (exec 3<>"/dev/tcp/127.0.0.1/$(cat "$RUN/$1.port")") 2>/dev/null; }
-postgres_url() { ! database_runs postgresql || echo "postgres://click-deploy@127.0.0.1:$(cat "$RUN/postgresql.port")/click_deploy?sslmode=disable"; }
-mariadb_url() { ! database_runs mariadb || echo "mysql://click-deploy:click-deploy@127.0.0.1:$(cat "$RUN/mariadb.port")/click_deploy"; }
+postgres_address() { echo "postgres://click-deploy@127.0.0.1:$(cat "$RUN/postgresql.port")/click_deploy?sslmode=disable"; }
+mariadb_address() { echo "mysql://click-deploy:click-deploy@127.0.0.1:$(cat "$RUN/mariadb.port")/click_deploy"; }
+postgres_url() { ! database_runs postgresql || postgres_address; }
+mariadb_url() { ! database_runs mariadb || mariadb_address; }
 
 stop_databases() {
-  local name
+  local name pid
+  # Asked by SIGTERM, PostgreSQL waits for its clients.
+  ! pid=$(pid_of postgresql) || kill -INT "$pid" 2>/dev/null || true
   for name in postgresql mariadb; do
     stop_process "$name" 20
     rm -f "$RUN/$name.port"

@@ -67,7 +67,7 @@ build_buildkit() {
 # --- Python for tests ------------------------------------------------------------
 
 # The versions are pinned: a test runner that changes overnight is no witness.
-PYTHON_PACKAGES='pytest==8.4.2 pytest-timeout==2.4.0 httpx==0.28.1 websockets==15.0.1'
+PYTHON_PACKAGES='pytest==8.4.2 pytest-timeout==2.4.0 httpx==0.28.1 websockets==15.0.1 psycopg[binary]==3.2.13 pymysql==1.1.2'
 part_python() { locked python make_python_environment; }
 make_python_environment() {
   local folder=$HOME_DIR/venv

@@ -63,7 +63,8 @@ def image(folder):
     counterparts.image_needed(sources.BASE_IMAGE)
     name = f"click-deploy-e2e/app:{uuid.uuid4().hex[:12]}"
     context = sources.write_files(folder / "image", sources.app_files("image"))
-    docker("build", "--quiet", "--tag", name, str(context))
+    # Of its own even where the content is the same: an image is removed with all its names.
+    docker("build", "--quiet", "--label", f"click-deploy-e2e={name}", "--tag", name, str(context))
     yield name
     counterparts.remove_image(name)
 

@@ -6,11 +6,11 @@ import time
 import httpx
 import pytest
 
-from bed import counterparts, sources
+from bed import counterparts, own, sources
 from bed.counterparts import docker
 from bed.load import Watch
 from bed.platform import Platform
-from bed.processes import Program, free_port, wait_until
+from bed.processes import wait_until
 from bed.relay import Relay
 from bed.sources import app_files
 
@@ -20,20 +20,7 @@ MANIFESTS = "application/vnd.oci.image.manifest.v1+json,application/vnd.oci.imag
 @pytest.fixture(scope="module")
 def registry(folder):
     """A registry of our own, so that it can be stopped."""
-    counterparts.need("registry")
-    port, home = free_port(), folder / "registry"
-    home.mkdir()
-    settings = {
-        "version": 0.1,
-        "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": str(home / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    # JSON is YAML.
-    (home / "config.yml").write_text(json.dumps(settings))
-    program = Program("registry", [counterparts.program("docker-registry", "registry"), "serve", str(home / "config.yml")], {"PATH": "/usr/bin:/bin"}, home / "log")
-    program.address = f"127.0.0.1:{port}"
-    program.up = lambda: wait_until(lambda: httpx.get(f"http://{program.address}/v2/", trust_env=False).status_code == 200, 20, "the registry")
+    program = own.registry(folder)
     program.start()
     try:
         program.up()

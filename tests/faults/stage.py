@@ -19,7 +19,7 @@ def stage():
     folder = Path(tempfile.mkdtemp(prefix="click-deploy-faults-"))
     image = f"click-deploy-e2e/app:{uuid.uuid4().hex[:12]}"
     counterparts.image_needed(sources.BASE_IMAGE)
-    counterparts.docker("build", "--quiet", "--tag", image, str(sources.write_files(folder / "image", sources.app_files("image"))))
+    counterparts.docker("build", "--quiet", "--label", f"click-deploy-e2e={image}", "--tag", image, str(sources.write_files(folder / "image", sources.app_files("image"))))
     platform = Platform(folder / "platform")
     try:
         platform.start()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bollard::{
     auth::DockerCredentials,
-    query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder},
+    query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder},
 };
 use contract::{
     bed::{counterpart, unique},
@@ -135,6 +135,14 @@ async fn push(bed: &Bed, name: &str, changes: &[&str], access: &RegistryAccess) 
     bed.untag(name).await;
 }
 
+async fn pull(bed: &Bed, reference: &str) {
+    let options = CreateImageOptionsBuilder::new().from_image(reference).build();
+    let mut progress = bed.docker.create_image(Some(options), None, None);
+    while let Some(step) = progress.next().await {
+        step.expect("a pull");
+    }
+}
+
 async fn keeps_the_contract(access: RegistryAccess) {
     let Some(bed) = Bed::new().await else { return };
     let store = Registry::new(access.clone()).expect("a registry");
@@ -238,8 +246,58 @@ async fn a_pulled_image_runs_by_its_digest_and_goes_with_all_its_names() {
     let exit = engine.wait(&spec.name).await.expect("an end").expect("its story");
     assert_eq!(exit.code, 127);
     bed.clear().await;
-    registry.remove(&pinned).await.expect("removal");
+    // It was pushed by somebody else: our retention leaves it alone.
+    registry.remove(&pinned).await.expect("it stays, and that is success");
+    assert!(registry.exists(&pinned).await.expect("an answer"));
     bed.untag(&pinned.reference).await;
+}
+
+#[tokio::test]
+async fn what_was_built_without_a_label_is_forgotten_once_no_container_uses_it() {
+    let Some(mut access) = registry("CLICK_DEPLOY_TEST_REGISTRY") else {
+        return;
+    };
+    // Whatever else runs on this engine forgets its own.
+    access.namespace = Some(unique("team"));
+    let Some(bed) = Bed::new().await else { return };
+    let engine = bed.engine.clone().with_registry(access.clone());
+    let store = Registry::new(access.clone()).expect("a registry");
+    let foreign_name = format!("{}/team/{}:1", access.host, unique("foreign"));
+    let mut pulled = Vec::new();
+    for name in [own_name(&store), own_name(&store), foreign_name] {
+        push(&bed, &name, &["ENTRYPOINT [\"/no/such/program\"]"], &access).await;
+        pull(&bed, &name).await;
+        let found = bed.docker.inspect_image(&name).await.expect("the image");
+        let reference = found.repo_digests.expect("a digest").remove(0);
+        bed.untag(&name).await;
+        // By the digest alone, as the engine has what it pulled for an instance.
+        pull(&bed, &reference).await;
+        let image = StoredImage {
+            digest: reference.split('@').nth(1).expect("a digest").to_owned(),
+            reference,
+            size_bytes: 0,
+        };
+        pulled.push(image);
+    }
+    let network = bed.network().await;
+    let mut spec = bed.spec(&network, "");
+    (spec.image, spec.command) = (pulled[0].clone(), None);
+    engine.start(&spec).await.expect("an instance");
+    engine.wait(&spec.name).await.expect("an end");
+    let mut there = Vec::new();
+    for _ in 0..2 {
+        for image in &pulled {
+            there.push(bed.docker.inspect_image(&image.reference).await.is_ok());
+        }
+        engine.forget_unused_images().await.expect("an answer");
+    }
+    bed.clear().await;
+    for image in &pulled {
+        store.remove(image).await.expect("removal");
+        bed.untag(&image.reference).await;
+    }
+    let expected = [true, true, true, true, false, true];
+    assert_eq!(there, expected, "in use, unused, foreign: before and after");
 }
 
 #[tokio::test]

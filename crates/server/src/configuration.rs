@@ -1,9 +1,9 @@
 //! What the platform reads from its environment, refused at start when it is wrong: with the name, the reason and an
 //! example.
 
-use std::{env, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, env, net::SocketAddr, path::PathBuf};
 
-use domain::{SecretText, names::HostName};
+use domain::{SecretText, environment::parse_dotenv, names::HostName};
 use engine::Retention;
 use store::{Location, seal::Sealer};
 
@@ -51,6 +51,8 @@ pub(crate) struct Configuration {
     pub(crate) buildkit_host: Option<String>,
     pub(crate) registry: Option<RegistrySettings>,
     pub(crate) base_image_program: Option<PathBuf>,
+    /// Variables of every build by Railpack.
+    pub(crate) railpack_variables: BTreeMap<String, SecretText>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) allow_file_urls: bool,
     pub(crate) allow_private_addresses: bool,
@@ -113,6 +115,20 @@ fn url(name: &'static str, default: &str, schemes: &[&str], example: &'static st
         problem: format!("it begins with {}", schemes.join(" or ")),
         example,
     })
+}
+
+/// The variables in a file of `NAME=value` lines; none where no file is named.
+fn variables_of_file(name: &'static str, example: &'static str) -> Result<BTreeMap<String, SecretText>, Wrong> {
+    let Some(path) = text(name) else {
+        return Ok(BTreeMap::new());
+    };
+    let wrong = |problem: String| Wrong { name, problem, example };
+    let lines = std::fs::read_to_string(&path).map_err(|error| wrong(format!("`{path}` cannot be read: {error}")))?;
+    let variables = parse_dotenv(&lines).map_err(|error| wrong(format!("`{path}`: {error}")))?;
+    Ok(variables
+        .into_iter()
+        .map(|(key, value)| (key.to_string(), SecretText::new(value)))
+        .collect())
 }
 
 /// The data directory, which client-side operator commands need too.
@@ -306,6 +322,7 @@ impl Configuration {
             buildkit_host,
             registry,
             base_image_program: text("BASE_IMAGE_PROGRAM").map(PathBuf::from),
+            railpack_variables: variables_of_file("RAILPACK_VARIABLES_FILE", "/etc/click-deploy/railpack.env")?,
             token_file: text("CLICK_DEPLOY_TOKEN_FILE").map(PathBuf::from),
             allow_file_urls: flag("GIT_ALLOW_FILE_URLS")?,
             allow_private_addresses: flag("GIT_ALLOW_PRIVATE_ADDRESSES")?,

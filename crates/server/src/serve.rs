@@ -93,6 +93,8 @@ fn start_log() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn,hyper=warn,h2=warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that cannot be written (a full disk) is lost. Its complaint would go the same way, and panic there.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     if std::env::var("CLICK_DEPLOY_LOG_FORMAT").as_deref() == Ok("json") {
         builder.json().init();
@@ -221,6 +223,7 @@ async fn find_railpack(configuration: &Configuration, builder: &dyn Builder) -> 
             Some(RailpackPlanner {
                 program,
                 scratch: configuration.data_directory.join("scratch"),
+                variables: configuration.railpack_variables.clone(),
             })
         }
         Err(error) => {

@@ -1,12 +1,15 @@
-"""Where a platform keeps its state: a file of its own, or a fresh database on one of the two servers."""
+"""Where a platform keeps its state: a file of its own, or a fresh database on one of the two servers. Nothing here writes."""
 
 import contextlib
 import os
-import shutil
 import sqlite3
-import subprocess
 import uuid
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+import psycopg.rows
+import pymysql
+import pymysql.cursors
 
 from . import counterparts
 
@@ -19,7 +22,29 @@ def of(folder):
     return Server(kind)
 
 
-class File:
+class Database:
+    """What is asked of either kind."""
+
+    @contextlib.contextmanager
+    def reader(self):
+        """A function that answers a SELECT (`?` for values) with a list of rows as dictionaries; for one thread."""
+        raise NotImplementedError
+
+    def rows(self, query, *values):
+        """The rows of one SELECT."""
+        with self.reader() as read:
+            return read(query, *values)
+
+    def value(self, query):
+        """The first column of the first row as text; None before the platform has made its tables."""
+        try:
+            rows = self.rows(query)
+        except (sqlite3.OperationalError, psycopg.Error, pymysql.Error):
+            return None
+        return str(next(iter(rows[0].values()))) if rows else None
+
+
+class File(Database):
     """SQLite in the platform's data directory."""
 
     settings = {}
@@ -27,46 +52,55 @@ class File:
     def __init__(self, path):
         self.path = path
 
-    def value(self, sql):
-        """The first column of the first row; None before the platform has made its tables."""
-        if not self.path.exists():
-            return None
-        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
-            row = database.execute(sql).fetchone()
-            return str(row[0]) if row else None
+    @contextlib.contextmanager
+    def reader(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.row_factory = sqlite3.Row
+            yield lambda query, *values: [dict(row) for row in connection.execute(query, values)]
 
     def end(self):
         """The file goes with its folder."""
 
 
-class Server:
+class Server(Database):
     """A database of the platform's own on PostgreSQL or MariaDB, made now."""
 
-    def __init__(self, kind):
-        self.server = counterparts.need(kind)
-        self.name = f"e2e_{uuid.uuid4().hex[:12]}"
-        self.parts = urlsplit(self.server)
+    def __init__(self, kind, server=None):
+        self.parts = urlsplit(server or counterparts.need(kind))
         self.is_postgres = kind == "postgresql"
+        self.name = f"e2e_{uuid.uuid4().hex[:12]}"
         self.url = self.parts._replace(path=f"/{self.name}").geturl()
         self.settings = {"DATABASE_URL": self.url}
-        assert self.ask(f"CREATE DATABASE {self.name}", self.parts.path.lstrip("/")).returncode == 0
+        self.command(f"CREATE DATABASE {self.name}")
 
-    def ask(self, sql, database):
-        """Runs a statement by the server's own client."""
+    def connect(self, name):
+        """A connection in which each statement sees what was committed before it."""
+        place = {"host": self.parts.hostname, "port": self.parts.port, "user": unquote(self.parts.username or ""), "password": unquote(self.parts.password or "")}
         if self.is_postgres:
-            argv = ["psql", "-XAtq", "-d", self.parts._replace(path=f"/{database}").geturl(), "-c", sql]
-        else:
-            argv = ["mariadb", "--no-defaults", "-N", "-B", "-h", self.parts.hostname, "-P", str(self.parts.port)]
-            argv += ["-u", self.parts.username, f"-p{self.parts.password}", database, "-e", sql]
-        argv[0] = shutil.which(argv[0]) or counterparts.absent("postgresql" if self.is_postgres else "mariadb", f"no {argv[0]} on PATH")
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30)
+            return psycopg.connect(**place, dbname=name, autocommit=True, connect_timeout=10, row_factory=psycopg.rows.dict_row)
+        return pymysql.connect(**place, database=name, autocommit=True, connect_timeout=10, cursorclass=pymysql.cursors.DictCursor)
 
-    def value(self, sql):
-        """The first column of the first row; None before the platform has made its tables."""
-        done = self.ask(sql, self.name)
-        return done.stdout.split("\n")[0].split("\t")[0] or None if done.returncode == 0 else None
+    def command(self, statement):
+        """A statement beside the database itself."""
+        with contextlib.closing(self.connect(self.parts.path.lstrip("/"))) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    @contextlib.contextmanager
+    def reader(self):
+        with contextlib.closing(self.connect(self.name)) as connection, connection.cursor() as cursor:
+
+            def read(query, *values):
+                # Both drivers write `%s` for a value.
+                cursor.execute(query.replace("%", "%%").replace("?", "%s"), values)
+                return list(cursor.fetchall())
+
+            yield read
+
+    def behind(self, host):
+        """The address of the same database through a relay at `host`."""
+        user, at, _ = self.parts.netloc.rpartition("@")
+        return self.parts._replace(netloc=f"{user}{at}{host}", path=f"/{self.name}").geturl()
 
     def end(self):
         """Drops it."""
-        force = " WITH (FORCE)" if self.is_postgres else ""
-        self.ask(f"DROP DATABASE {self.name}{force}", self.parts.path.lstrip("/"))
+        self.command(f"DROP DATABASE IF EXISTS {self.name}{' WITH (FORCE)' if self.is_postgres else ''}")

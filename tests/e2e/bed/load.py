@@ -89,6 +89,8 @@ class Watch:
     def __init__(self, platform, url, *allowed, pause=0.02):
         self.platform, self.url, self.allowed, self.pause = platform, url, allowed, pause
         self.seen, self.wrong = Counter(), []
+        # When each wrong answer was asked for and came, by the monotonic clock.
+        self.when = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -97,10 +99,14 @@ class Watch:
         return self
 
     def __exit__(self, kind, *_):
-        self._stop.set()
-        self._thread.join(30)
+        self.stop()
         if kind is None:
             self.check()
+
+    def stop(self):
+        """Asks no more."""
+        self._stop.set()
+        self._thread.join(30)
 
     def check(self):
         """It served all the time."""
@@ -112,6 +118,7 @@ class Watch:
 
         with httpx.Client(timeout=20, trust_env=False) as client:
             while not self._stop.is_set():
+                asked, number = time.monotonic(), len(self.wrong)
                 try:
                     answer = client.get(self.platform.proxy + "/page", headers={"Host": urlsplit(self.url).netloc})
                     if answer.status_code == 200 and answer.text in self.allowed:
@@ -120,6 +127,8 @@ class Watch:
                         self.wrong.append((answer.status_code, answer.text[:200]))
                 except Exception as error:  # a request without an answer
                     self.wrong.append(repr(error))
+                if len(self.wrong) > number:
+                    self.when.append((asked, time.monotonic()))
                 time.sleep(self.pause)
 
 

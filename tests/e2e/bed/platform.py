@@ -31,17 +31,18 @@ def little_environment():
 class Platform:
     """`click-deploy serve` with a Caddy of its own."""
 
-    def __init__(self, folder, docker_host=None, **settings):
+    def __init__(self, folder, docker_host=None, engine=None, state=None, **settings):
         self.folder = Path(folder)
         self.data = self.folder / "data"
-        self.engine = counterparts.need("docker")
+        # The engine itself: what is looked into and removed, whatever stands between it and the server.
+        self.engine = engine or counterparts.need("docker")
         self.port, proxy_port, admin_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.proxy = f"http://127.0.0.1:{proxy_port}"
         self.proxy_port = proxy_port
         self.proxy_admin = f"http://127.0.0.1:{admin_port}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.database = database.of(self.folder)
+        self.database = state or database.of(self.folder)
         self.caddy = Program(
             "caddy",
             [counterparts.need("caddy"), "run", "--config", str(ROOT / "proxy" / "caddy.json")],
@@ -121,7 +122,7 @@ class Platform:
             self.serve.kill()
         try:
             if self.installation:
-                remove_everything_of(self.installation)
+                remove_everything_of(self.installation, self.engine)
         finally:
             with contextlib.suppress(Exception):
                 self.database.end()
@@ -180,9 +181,17 @@ class Platform:
         assert answer.status_code == 200, f"{url}{path}: {answer.status_code} {answer.text[:300]}"
         return answer.text
 
+    def _admin(self):
+        """A client of the admin endpoint, which may be a socket in the file system."""
+        if self.proxy_admin.startswith("unix://"):
+            transport = httpx.HTTPTransport(uds=self.proxy_admin.removeprefix("unix://"))
+            return httpx.Client(transport=transport, base_url="http://127.0.0.1", timeout=5)
+        return httpx.Client(base_url=self.proxy_admin, trust_env=False, timeout=5)
+
     def table(self):
         """The proxy's table."""
-        answer = httpx.get(self.proxy_admin + "/click-deploy/table", trust_env=False, timeout=5)
+        with self._admin() as client:
+            answer = client.get("/click-deploy/table")
         assert answer.status_code == 200, answer.text
         return answer.json()["routes"]
 
@@ -193,20 +202,24 @@ class Platform:
         """The name on everything that it started; None before its first start."""
         return self.database.value("SELECT value FROM installation WHERE name = 'name'")
 
+    def docker(self, *arguments, **options):
+        """Runs the docker client against this platform's engine."""
+        return docker(*arguments, host=self.engine, **options)
+
     def containers(self, everything=True, **labels):
         """Containers with these labels (`resource=…`, `deployment=…`), by `docker inspect`."""
         arguments = ["ps", "--quiet", "--no-trunc", *(["--all"] if everything else []), *self.filters(labels)]
-        ids = docker(*arguments).split()
-        found = docker("inspect", *ids, check=False) if ids else ""
+        ids = self.docker(*arguments).split()
+        found = self.docker("inspect", *ids, check=False) if ids else ""
         return json.loads(found or "[]")
 
     def images(self, **labels):
         """The ids of images with these labels."""
-        return sorted(set(docker("image", "ls", "--quiet", "--no-trunc", *self.filters(labels)).split()))
+        return sorted(set(self.docker("image", "ls", "--quiet", "--no-trunc", *self.filters(labels)).split()))
 
     def networks(self, **labels):
         """The names of networks with these labels."""
-        return docker("network", "ls", "--format", "{{.Name}}", *self.filters(labels)).split()
+        return self.docker("network", "ls", "--format", "{{.Name}}", *self.filters(labels)).split()
 
     def assert_no_network(self, seconds=20, **labels):
         """Waits until there is none. One may stay that the engine itself refuses to remove although, as it says, there is no
@@ -215,7 +228,7 @@ class Platform:
             wait_until(lambda: self.networks(**labels) == [], seconds, "no networks", 0.5)
         except AssertionError:
             left = self.networks(**labels)
-            assert all(kept_by_the_engine(name) for name in left), f"networks are left: {left}"
+            assert all(kept_by_the_engine(name, self.engine) for name in left), f"networks are left: {left}"
 
     def filters(self, labels):
         """Arguments that find what is ours."""
@@ -259,30 +272,30 @@ class Platform:
         wait_until(fits, seconds, f"only the current instances of {service}", 0.2)
 
 
-def kept_by_the_engine(network):
+def kept_by_the_engine(network, host=None):
     """Whether the engine refuses to remove a network in which, as it says itself, there is no container."""
-    found = json.loads(docker("network", "inspect", network, check=False) or "[]")
+    found = json.loads(docker("network", "inspect", network, check=False, host=host) or "[]")
     if not found or found[0]["Containers"]:
         return False
     try:
-        docker("network", "rm", network)
+        docker("network", "rm", network, host=host)
     except AssertionError as refused:
         return "active endpoints" in str(refused)
     return False
 
 
-def remove_everything_of(installation):
+def remove_everything_of(installation, host=None):
     """Removes containers, networks and images of an installation."""
     label = f"label={LABEL}={installation}"
-    containers = docker("ps", "--all", "--quiet", "--filter", label).split()
+    containers = docker("ps", "--all", "--quiet", "--filter", label, host=host).split()
     if containers:
-        docker("rm", "--force", "--volumes", *containers, check=False)
-    networks = docker("network", "ls", "--quiet", "--filter", label).split()
+        docker("rm", "--force", "--volumes", *containers, check=False, host=host)
+    networks = docker("network", "ls", "--quiet", "--filter", label, host=host).split()
     if networks:
-        docker("network", "rm", *networks, check=False)
-    names = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", label).split()
+        docker("network", "rm", *networks, check=False, host=host)
+    names = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", label, host=host).split()
     for name in names:
-        docker("image", "rm", "--force", name, check=False)
-    rest = docker("image", "ls", "--quiet", "--filter", label).split()
+        docker("image", "rm", "--force", name, check=False, host=host)
+    rest = docker("image", "ls", "--quiet", "--filter", label, host=host).split()
     if rest:
-        docker("image", "rm", "--force", *rest, check=False)
+        docker("image", "rm", "--force", *rest, check=False, host=host)

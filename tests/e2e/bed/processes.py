@@ -71,6 +71,15 @@ class Program:
             os.kill(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
 
+    def freeze(self):
+        """Stops it where it is, as a machine that hangs would."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        """Lets it go on."""
+        if self.running:
+            os.kill(self.process.pid, signal.SIGCONT)
+
     def tail(self, lines=40):
         """The end of its log."""
         try:

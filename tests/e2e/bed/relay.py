@@ -1,33 +1,64 @@
-"""A relay in front of a Unix socket, which can be cut: so a counterpart is stopped for one platform and nobody else."""
+"""A relay in front of a counterpart, which can do it harm on the way: so a counterpart is refusing, slow or silent for one
+platform and nobody else."""
 
 import contextlib
 import os
 import socket
+import struct
 import threading
+import time
+
+# What a close says then: a reset, and no orderly end.
+RESET = struct.pack("ii", 1, 0)
+
+
+def _socket_of(address):
+    """A socket for an address (`unix:///path`, `tcp://host:port`, `http://host:port`), and what it connects to."""
+    kind, _, rest = address.partition("://")
+    if kind == "unix" or not rest:
+        return socket.socket(socket.AF_UNIX), rest or address
+    host, _, port = rest.rstrip("/").rpartition(":")
+    return socket.socket(socket.AF_INET), (host, int(port))
 
 
 class Relay:
-    """Passes connections of one Unix socket on to another, unless it is cut."""
+    """Passes connections to one address on to another. `near` is a path, or `tcp` for a port of the loopback address."""
 
-    def __init__(self, path, target):
-        self.path, self.target = str(path), target.removeprefix("unix://")
+    def __init__(self, near, target):
+        self.target = target
+        self.port = None
+        self.path = None if str(near) == "tcp" else str(near)
         self.listener = None
         self.open = set()
         self.lock = threading.Lock()
+        self.pause = 0.0
+        self.flows = threading.Event()
+        self.flows.set()
         self.restore()
 
     @property
     def address(self):
         """Its address."""
-        return f"unix://{self.path}"
+        return f"unix://{self.path}" if self.path else f"tcp://127.0.0.1:{self.port}"
+
+    # --- What it can do ------------------------------------------------------------------
 
     def restore(self):
-        """Listens, again."""
-        assert self.listener is None
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
+        """Listens, again, and passes everything on at once."""
+        self.pause = 0.0
+        self.flows.set()
+        if self.listener is not None:
+            return
+        if self.path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(self.path)
+        else:
+            self.listener = socket.socket(socket.AF_INET)
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.listener.bind(("127.0.0.1", self.port or 0))
+            self.port = self.listener.getsockname()[1]
         self.listener.listen(64)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
@@ -40,14 +71,37 @@ class Relay:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        if self.path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        self.flows.set()
+        self._end_all()
+
+    def slow(self, seconds):
+        """Holds every piece that passes for so long."""
+        self.pause = seconds
+
+    def silence(self):
+        """Takes connections, and passes nothing on in either direction until it is restored."""
+        self.flows.clear()
+
+    def reset(self):
+        """Breaks every connection by a reset; new ones are passed on."""
+        self._end_all(reset=True)
+
+    def forget(self):
+        """Leaves every connection half open: neither side hears of the other again, nor of its end. New ones are passed on."""
         with self.lock:
-            ends, self.open = self.open, set()
-        for end in ends:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+            for connection in self.open:
+                connection.forgotten = True
+
+    # --- How -----------------------------------------------------------------------------
+
+    def _end_all(self, reset=False):
+        with self.lock:
+            ending, self.open = self.open, set()
+        for connection in ending:
+            connection.end(reset)
 
     def _accept(self, listener):
         while True:
@@ -55,30 +109,68 @@ class Relay:
                 near, _ = listener.accept()
             except OSError:
                 return
-            far = socket.socket(socket.AF_UNIX)
-            try:
-                far.connect(self.target)
-            except OSError:
-                near.close()
-                continue
-            with self.lock:
-                self.open |= {near, far}
-            halves = [2]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pass_on, args=(source, sink, halves), daemon=True).start()
+            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
-    def _pass_on(self, source, sink, halves):
+    def _connect(self, near):
+        self.flows.wait()
+        if self.listener is None:
+            near.close()
+            return
+        far, address = _socket_of(self.target)
+        try:
+            far.connect(address)
+        except OSError:
+            near.close()
+            far.close()
+            return
+        connection = _Connection(self, near, far)
+        with self.lock:
+            self.open.add(connection)
+        connection.start()
+
+
+class _Connection:
+    """Two sockets, and a thread for each direction."""
+
+    def __init__(self, relay, near, far):
+        self.relay, self.near, self.far = relay, near, far
+        self.forgotten = False
+        self.halves = 2
+
+    def start(self):
+        for source, sink in ((self.near, self.far), (self.far, self.near)):
+            threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    def end(self, reset=False):
+        for one in (self.near, self.far):
+            with contextlib.suppress(OSError):
+                if reset and one.family == socket.AF_INET:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                else:
+                    one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _pass_on(self, source, sink):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                sink.sendall(data)
+                self.relay.flows.wait()
+                if self.relay.pause:
+                    time.sleep(self.relay.pause)
+                if not self.forgotten:
+                    sink.sendall(data)
+        self.relay.flows.wait()
+        if self.forgotten:
+            # Of a forgotten one only the side that ends is closed; the other waits as one does for a lost machine.
+            source.close()
+            return
         # Half of a connection may end: a hijacked one tells its end so.
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
         with contextlib.suppress(OSError):
             source.shutdown(socket.SHUT_RD)
-        with self.lock:
-            halves[0] -= 1
-            if halves[0] == 0:
-                self.open -= {source, sink}
-                source.close()
-                sink.close()
+        with self.relay.lock:
+            self.halves -= 1
+            if self.halves == 0:
+                self.relay.open.discard(self)
+                self.near.close()
+                self.far.close()

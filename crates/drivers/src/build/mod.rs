@@ -306,7 +306,12 @@ impl Builder for BuildKit {
                 cache_key: key.clone(),
                 notices: notify,
             },
-            secrets: request.secrets.clone(),
+            secrets: request
+                .secrets
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .chain(plan.secrets)
+                .collect(),
             registry,
         };
         let session = self.session(&mut control, &key, offer).await?;

@@ -1,15 +1,18 @@
 //! The Railpack program: it reads an application's files and writes the plan that its frontend image builds.
 //!
 //! It runs with plain arguments, in an environment of our own, in its own process group, within a deadline, and with
-//! limits on what it writes. Two facts of Railpack shape the rest. Its plan holds the names of variables and never
-//! their values, and only those that begin with `RAILPACK_` change what it plans: so no other value is handed to it at
-//! all, and those go by the environment rather than the arguments, which every user of a machine can read. And it runs
+//! limits on what it writes. Three facts of Railpack shape the rest. Its plan holds the names of variables and hardly
+//! ever their values, and few of those change what it plans: so no other value is handed to it at all, and those go by the
+//! environment rather than the arguments, which every user of a machine can read. It reads files at paths that variables
+//! name, also outside of the application: so a path that leads upwards is refused. And it runs
 //! whatever program lies at a fixed path under `/tmp` (mise), unchecked: so that path must belong to us or to root,
 //! or planning is refused. A private `/tmp` would be better still and is for whoever starts us (systemd's `PrivateTmp`,
 //! or our container).
 
+mod info;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -18,11 +21,12 @@ use std::{
 
 use domain::{SecretText, logs::clean_line};
 use rustix::process::geteuid;
-use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
 use super::mask::Mask;
 use crate::source::program::{Finished, Program, ProgramError, ProgramLimits, ignore};
+
+pub use info::{Facts, Package};
 
 /// How long planning may take; a first run fetches tools.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -41,6 +45,20 @@ const TRANSIENT: i32 = 75;
 
 /// What begins the names of the variables that Railpack reads.
 const OWN_PREFIX: &str = "RAILPACK_";
+
+/// Variables of other names whose values it reads. None of them means anything to a program as such: they are set in
+/// the environment of ours.
+const OTHERS_READ: [&str; 6] = [
+    "CACHE_DRIVER",
+    "CGO_ENABLED",
+    "DB_CONNECTION",
+    "MISE_VERBOSE",
+    "QUEUE_CONNECTION",
+    "SESSION_DRIVER",
+];
+
+/// What ends the names of those variables of Railpack's that hold commands, and no paths.
+const COMMAND_SUFFIX: &str = "_CMD";
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -77,48 +95,8 @@ pub struct Prepared {
     pub plan: String,
     /// What was found out.
     pub facts: Facts,
-}
-
-/// What Railpack found out about an application.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Facts {
-    /// Railpack's version.
-    pub railpack_version: String,
-    /// `node`, `python`, ….
-    pub detected_providers: Vec<String>,
-    /// The versions that it chose, by package.
-    pub resolved_packages: BTreeMap<String, Package>,
-    /// Such as `nodePackageManager`.
-    pub metadata: BTreeMap<String, String>,
-    /// What it had to say.
-    #[serde(rename = "logs")]
-    pub notes: Vec<Note>,
-    success: bool,
-}
-
-/// A package that Railpack chose.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Package {
-    /// What was asked for.
-    pub requested_version: String,
-    /// What it became.
-    pub resolved_version: String,
-    /// Who asked.
-    pub source: String,
-}
-
-/// A remark of Railpack.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Note {
-    /// `info`, `warn`, `error`, ….
-    #[serde(rename = "Level")]
-    pub level: String,
-    /// The remark.
-    #[serde(rename = "Msg")]
-    pub text: String,
+    /// What the container runs, as a person may read it.
+    pub start_command: Option<String>,
 }
 
 impl Railpack {
@@ -167,7 +145,9 @@ impl Railpack {
         }
     }
 
-    /// Plans the application in `directory`. `scratch` is an empty folder of our own, outside of it.
+    /// Plans the application in `directory`. The build will get `variables`; `choices` are variables of Railpack's that
+    /// count for planning alone, and before those: a build that got them would run every step again when one changes.
+    /// `scratch` is an empty folder of our own, outside of the application.
     ///
     /// # Errors
     /// See [`RailpackError`].
@@ -175,6 +155,7 @@ impl Railpack {
         &self,
         directory: &Path,
         variables: &BTreeMap<String, SecretText>,
+        choices: &BTreeMap<String, SecretText>,
         scratch: &Path,
     ) -> Result<Prepared, RailpackError> {
         mise_is_ours(&self.mise_folder)?;
@@ -187,7 +168,11 @@ impl Railpack {
             .arg(&plan)
             .arg("--info-out")
             .arg(&info);
-        for (name, value) in variables {
+        let chosen = variables.keys().chain(choices.keys()).collect::<BTreeSet<_>>();
+        for name in chosen {
+            let Some(value) = choices.get(name).or_else(|| variables.get(name)) else {
+                continue;
+            };
             if !is_name(name) {
                 return Err(RailpackError::Name(clean_line(name)));
             }
@@ -195,7 +180,12 @@ impl Railpack {
             if value.expose().is_empty() {
                 continue;
             }
-            command = if name.starts_with(OWN_PREFIX) {
+            let is_own = name.starts_with(OWN_PREFIX);
+            if is_own && !name.ends_with(COMMAND_SUFFIX) && leads_upwards(value.expose()) {
+                let refusal = format!("`{name}` leads out of the application with `..`: name a place inside of it");
+                return Err(RailpackError::Unplannable(vec![refusal]));
+            }
+            command = if is_own || OTHERS_READ.contains(&name.as_str()) {
                 // A name alone is looked up in the environment.
                 command.arg("--env").arg(name).env(name, value.expose())
             } else {
@@ -207,17 +197,26 @@ impl Railpack {
         let said = || clean_line(&mask.hide(last_line(&said(&ended))));
         match ended.status.code() {
             Some(0) => {
-                let facts = facts(&info).await.unwrap_or_default();
-                match read(&plan).await {
-                    Some(plan) if facts.success || facts.notes.is_empty() => Ok(Prepared { plan, facts }),
-                    Some(_) => Err(RailpackError::Unplannable(reasons(&facts, &mask))),
-                    None => Err(RailpackError::Broken("it wrote no plan".to_owned())),
+                let mut facts = info::read(&info).await.unwrap_or_default();
+                let Some(plan) = read(&plan).await else {
+                    return Err(RailpackError::Broken("it wrote no plan".to_owned()));
+                };
+                if !facts.success && !facts.notes.is_empty() {
+                    return Err(RailpackError::Unplannable(facts.reasons(&mask)));
                 }
+                facts.warnings = facts.warnings(&mask);
+                let (plan, start_command) = for_build(&plan, variables, choices)?;
+                let start_command = start_command.map(|command| clean_line(&mask.hide(&command)));
+                Ok(Prepared {
+                    plan,
+                    facts,
+                    start_command,
+                })
             }
             Some(1) => {
-                let mut reasons = facts(&info)
+                let mut reasons = info::read(&info)
                     .await
-                    .map(|facts| reasons(&facts, &mask))
+                    .map(|facts| facts.reasons(&mask))
                     .unwrap_or_default();
                 if reasons.is_empty() {
                     reasons.push(said());
@@ -300,25 +299,45 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-async fn facts(info: &Path) -> Option<Facts> {
-    serde_json::from_str(&read(info).await?).ok()
+/// Whether a value names a place above: one of its words is a path with `..` in it.
+fn leads_upwards(value: &str) -> bool {
+    let mut parts = value.split(|character: char| character == '/' || character == '\\' || character.is_whitespace());
+    parts.any(|part| part == "..")
 }
 
+/// The plan as it is built, and its start command: without the names of `choices`, and refused when it wants a variable
+/// that the build does not get, which fails the build with less of a reason.
+fn for_build(
+    plan: &str,
+    variables: &BTreeMap<String, SecretText>,
+    choices: &BTreeMap<String, SecretText>,
+) -> Result<(String, Option<String>), RailpackError> {
+    let mut plan: serde_json::Value =
+        serde_json::from_str(plan).map_err(|error| RailpackError::Broken(format!("its plan is not JSON: {error}")))?;
+    if let Some(names) = plan.get_mut("secrets").and_then(|names| names.as_array_mut()) {
+        names.retain(|name| {
+            let name = name.as_str().unwrap_or_default();
+            variables.contains_key(name) || !choices.contains_key(name)
+        });
+        let wanted = names.iter().filter_map(|name| name.as_str());
+        let missing: Vec<_> = wanted.filter(|name| !variables.contains_key(*name)).collect();
+        if !missing.is_empty() {
+            return Err(RailpackError::Unplannable(vec![format!(
+                "its configuration wants variables that the service does not have: {}. Set them, or take them out",
+                clean_line(&missing.join(", "))
+            )]));
+        }
+    }
+    let start = plan["deploy"]["startCommand"].as_str().map(ToOwned::to_owned);
+    Ok((plan.to_string(), start))
+}
+
+/// A file of Railpack's, if it is of a sensible size.
 async fn read(place: &Path) -> Option<String> {
     let file = tokio::fs::File::open(place).await.ok()?;
     let mut text = String::new();
     let read = file.take(PLAN_BYTES + 1).read_to_string(&mut text).await.ok()?;
     (read > 0 && text.len() as u64 <= PLAN_BYTES).then_some(text)
-}
-
-fn reasons(facts: &Facts, mask: &Mask) -> Vec<String> {
-    facts
-        .notes
-        .iter()
-        .filter(|note| note.level.eq_ignore_ascii_case("error"))
-        .map(|note| clean_line(&mask.hide(&note.text.replace('\n', " "))))
-        .take(20)
-        .collect()
 }
 
 fn last_line(output: &str) -> &str {
@@ -343,16 +362,25 @@ mod tests {
         (root, railpack)
     }
 
+    fn map(variables: &[(&str, &str)]) -> BTreeMap<String, SecretText> {
+        let pairs = variables.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), SecretText::new(*value)))
+            .collect()
+    }
+
     async fn prepare(script: &str, variables: &[(&str, &str)]) -> Result<Prepared, RailpackError> {
         let (root, railpack) = stand_in(script);
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), SecretText::new(*value)))
-            .collect();
+        let scratch = root.path().join("scratch");
         railpack
-            .prepare(Path::new("/app"), &variables, &root.path().join("scratch"))
+            .prepare(Path::new("/app"), &map(variables), &BTreeMap::new(), &scratch)
             .await
     }
+
+    /// A script that plans, and leaves what it was called with in the plan.
+    const TELLS: &str = r#"
+        printf '{"arguments":"%s","environment":"%s"}' "$(printf '%s\\n' "$@")" "$(env | grep -v ' ' | tr '\n' ' ')" > railpack-plan.json
+        echo '{"success":true,"railpackVersion":"1"}' > railpack-info.json"#;
 
     #[test]
     fn a_folder_that_others_can_write_to_is_not_trusted() {
@@ -376,28 +404,82 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn values_of_variables_are_not_among_the_arguments() {
-        let script = r#"printf '%s\n' "$@" > railpack-plan.json; env >> railpack-plan.json; echo '{"success":true,"railpackVersion":"1"}' > railpack-info.json"#;
+    async fn only_values_that_railpack_reads_are_handed_over_and_never_as_arguments() {
         let variables = [
             ("TOKEN", "s3cret-token"),
             ("RAILPACK_NODE_VERSION", "22"),
+            ("CGO_ENABLED", "1"),
             ("EMPTY", ""),
         ];
-        let prepared = prepare(script, &variables).await.unwrap();
-        let (arguments, environment) = prepared.plan.split_once("PATH=").unwrap();
-        assert!(arguments.starts_with("prepare\n/app\n"));
-        assert!(arguments.contains("--env\nTOKEN=set\n") && arguments.contains("--env\nRAILPACK_NODE_VERSION\n"));
+        let prepared = prepare(TELLS, &variables).await.unwrap();
+        let told: serde_json::Value = serde_json::from_str(&prepared.plan).unwrap();
+        let arguments: Vec<_> = told["arguments"].as_str().unwrap().lines().collect();
+        assert_eq!(arguments[..2], ["prepare", "/app"]);
+        for named in ["TOKEN=set", "RAILPACK_NODE_VERSION", "CGO_ENABLED"] {
+            assert!(
+                arguments.windows(2).any(|pair| pair == ["--env", named]),
+                "{arguments:?}"
+            );
+        }
+        let environment: Vec<_> = told["environment"].as_str().unwrap().split(' ').collect();
+        assert!(environment.contains(&"RAILPACK_NODE_VERSION=22") && environment.contains(&"CGO_ENABLED=1"));
         assert!(!prepared.plan.contains("s3cret") && !prepared.plan.contains("EMPTY"));
-        assert!(arguments.contains("RAILPACK_NODE_VERSION=22") || environment.contains("RAILPACK_NODE_VERSION=22"));
         assert_eq!(prepared.facts.railpack_version, "1");
-        assert!(matches!(
-            prepare(script, &[("A B", "x")]).await,
-            Err(RailpackError::Name(_))
-        ));
-        assert!(matches!(
-            prepare(script, &[("--x", "x")]).await,
-            Err(RailpackError::Name(_))
-        ));
+        for name in ["A B", "--x"] {
+            let refused = prepare(TELLS, &[(name, "x")]).await;
+            assert!(matches!(refused, Err(RailpackError::Name(_))), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_outside_of_the_application_is_refused() {
+        for outside in ["../other/railpack.json", "a/../../b", "ok ..", "..\\x"] {
+            match prepare(TELLS, &[("RAILPACK_CONFIG_FILE", outside)]).await.unwrap_err() {
+                RailpackError::Unplannable(reasons) => assert!(reasons[0].contains("`RAILPACK_CONFIG_FILE`")),
+                other => panic!("{other:?}"),
+            }
+        }
+        for fine in [
+            ("RAILPACK_CONFIG_FILE", "deploy/rail..pack.json"),
+            ("RAILPACK_START_CMD", "cd .. && ./run"),
+            ("OTHER", "../x"),
+        ] {
+            assert!(prepare(TELLS, &[fine]).await.is_ok(), "{fine:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn choices_count_for_planning_and_are_not_part_of_the_build() {
+        let script = r#"
+            echo '{"success":true}' > railpack-info.json
+            printf '{"steps":[1.5],"secrets":["A","RAILPACK_BUILD_CMD","RAILPACK_START_CMD"],"deploy":{"startCommand":"%s"}}' \
+                "$RAILPACK_START_CMD" > railpack-plan.json"#;
+        let (root, railpack) = stand_in(script);
+        let variables = map(&[("A", "1"), ("RAILPACK_START_CMD", "theirs")]);
+        let choices = map(&[("RAILPACK_START_CMD", "chosen"), ("RAILPACK_BUILD_CMD", "make")]);
+        let scratch = root.path().join("scratch");
+        let prepared = railpack.prepare(Path::new("/app"), &variables, &choices, &scratch);
+        let prepared = prepared.await.unwrap();
+        assert_eq!(prepared.start_command.as_deref(), Some("chosen"));
+        let plan: serde_json::Value = serde_json::from_str(&prepared.plan).unwrap();
+        assert_eq!(plan["secrets"], serde_json::json!(["A", "RAILPACK_START_CMD"]));
+        assert_eq!(plan["steps"], serde_json::json!([1.5]));
+        match prepare(script, &[("RAILPACK_START_CMD", "x"), ("RAILPACK_BUILD_CMD", "x")]).await {
+            Err(RailpackError::Unplannable(reasons)) => assert!(reasons[0].contains(": A."), "{reasons:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn remarks_that_matter_become_warnings_in_one_line_each() {
+        let script = r#"echo '{}' > railpack-plan.json
+            printf '%s' '{"success":true,"logs":[{"Level":"info","Msg":"Detected Node"},{"Level":"warn","Msg":"two\n\n  lines of s3cret-token"},
+                {"Level":"suggestion","Msg":"Pin it","DocsPath":"/pin"}]}' > railpack-info.json"#;
+        let prepared = prepare(script, &[("TOKEN", "s3cret-token")]).await.unwrap();
+        assert_eq!(
+            prepared.facts.warnings,
+            ["two lines of ***", "Pin it (https://railpack.com/pin)"]
+        );
     }
 
     #[tokio::test]
@@ -430,7 +512,7 @@ mod tests {
         let (root, railpack) = stand_in("sleep 299.25 & echo $! > child; wait");
         let scratch = root.path().join("scratch");
         let variables = BTreeMap::new();
-        let run = railpack.prepare(Path::new("/app"), &variables, &scratch);
+        let run = railpack.prepare(Path::new("/app"), &variables, &variables, &scratch);
         let seen = tokio::time::timeout(Duration::from_secs(2), run).await;
         assert!(seen.is_err());
         let child = std::fs::read_to_string(scratch.join("child")).unwrap();
@@ -448,25 +530,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_real_program_plans_a_small_application() {
+    async fn the_real_program_plans_small_applications() {
         let path = std::env::var("PATH").unwrap_or_default();
         let Some(railpack) = Railpack::find(&path) else {
-            let required = std::env::var("CLICK_DEPLOY_REQUIRE").unwrap_or_default();
-            assert!(!required.contains("railpack"), "railpack is required and absent");
             contract::bed::skipped("railpack");
             return;
         };
         eprintln!("{}", railpack.version().await.unwrap());
         let root = tempfile::tempdir().unwrap();
-        let (application, scratch) = (root.path().join("app"), root.path().join("scratch"));
-        std::fs::create_dir_all(&application).unwrap();
-        std::fs::create_dir_all(&scratch).unwrap();
-        std::fs::write(application.join("index.html"), "<h1>hello</h1>").unwrap();
-        match railpack.prepare(&application, &BTreeMap::new(), &scratch).await {
-            Ok(prepared) => assert!(prepared.plan.contains("steps")),
+        let scratch = root.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let application = |name: &str, file: &str, text: &str| {
+            let directory = root.path().join(name);
+            std::fs::create_dir(&directory).unwrap();
+            std::fs::write(directory.join(file), text).unwrap();
+            directory
+        };
+        let page = application("page", "index.html", "<h1>hello</h1>");
+        let variables = map(&[("TOKEN", "s3cret-token"), ("RAILPACK_PRUNE_DEPS", "1")]);
+        let choices = map(&[("RAILPACK_START_CMD", "serve-it")]);
+        let planned = match railpack.prepare(&page, &variables, &choices, &scratch).await {
+            Ok(planned) => planned,
             // A closed network.
-            Err(RailpackError::Transient(message)) => contract::bed::skipped(&format!("railpack ({message})")),
+            Err(RailpackError::Transient(message)) => {
+                eprintln!("{message}");
+                contract::bed::skipped("railpack");
+                return;
+            }
             Err(other) => panic!("{other:?}"),
+        };
+        let plan: serde_json::Value = serde_json::from_str(&planned.plan).unwrap();
+        assert!(!plan["steps"].as_array().unwrap().is_empty());
+        assert_eq!(plan["secrets"], serde_json::json!(["RAILPACK_PRUNE_DEPS", "TOKEN"]));
+        assert!(!planned.plan.contains("s3cret"));
+        assert_eq!(planned.start_command.as_deref(), Some("serve-it"));
+        assert_eq!(planned.facts.detected_providers, ["staticfile"]);
+
+        let nothing = application("nothing", "notes.txt", "nothing");
+        match railpack
+            .prepare(&nothing, &variables, &choices, &scratch)
+            .await
+            .unwrap_err()
+        {
+            RailpackError::Unplannable(reasons) => assert!(reasons[0].contains("Python") && !reasons[0].contains("  ")),
+            other => panic!("{other:?}"),
+        }
+        let wanting = application("wanting", "railpack.json", r#"{"secrets":["NOT_THERE"]}"#);
+        std::fs::write(wanting.join("index.html"), "<h1>hello</h1>").unwrap();
+        match railpack
+            .prepare(&wanting, &variables, &choices, &scratch)
+            .await
+            .unwrap_err()
+        {
+            RailpackError::Unplannable(reasons) => assert!(reasons[0].contains("NOT_THERE"), "{reasons:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -1,9 +1,16 @@
 //! From a request to what BuildKit is told: the frontend, its options, and the mounts that it may read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
-use domain::ports::builder::{BuildError, BuildRequest, Recipe};
+use domain::{
+    SecretText,
+    ports::builder::{BuildError, BuildRequest, Recipe},
+};
 use ring::digest::{SHA256, digest};
+use serde_json::json;
 
 use super::{
     dockerfile::{self, Neutral},
@@ -23,12 +30,17 @@ const RESERVED: [&str; 3] = [
     "BUILDKIT_SANDBOX_HOSTNAME",
 ];
 
+/// What begins the name of the secret by which a build of Railpack's is told from all before it.
+const ANEW_PREFIX: &str = "CLICK_DEPLOY_ANEW_";
+
 /// What BuildKit is told.
 pub(super) struct Plan {
     /// `dockerfile.v0` or `gateway.v0`.
     pub(super) frontend: &'static str,
     /// Its options.
     pub(super) options: HashMap<String, String>,
+    /// Secrets of ours, beside those of the request.
+    pub(super) secrets: BTreeMap<String, SecretText>,
     /// What it may read.
     pub(super) mounts: HashMap<&'static str, Mount>,
     /// What a person should know.
@@ -89,7 +101,7 @@ pub(super) async fn plan(request: &BuildRequest, merges_layers: bool) -> Result<
             Ok(plan)
         }
         Recipe::Railpack { plan, frontend_image } if merges_layers => {
-            Ok(from_railpack(request, plan, frontend_image).await)
+            from_railpack(request, plan, frontend_image).await
         }
         Recipe::Railpack { .. } => Err(BuildError::Invalid(
             "Railpack's plans need a BuildKit of their own (BUILDKIT_HOST): Docker Engine's cannot merge layers"
@@ -126,24 +138,30 @@ fn from_dockerfile(request: &BuildRequest, file: Neutral, ignored: Option<String
     Plan {
         frontend: "dockerfile.v0",
         options,
+        secrets: BTreeMap::new(),
         mounts: HashMap::from([(CONTEXT, context(request, exclude)), (DOCKERFILE, Mount::Texts(texts))]),
         notices,
         syntax: file.syntax,
     }
 }
 
-async fn from_railpack(request: &BuildRequest, plan: &str, frontend_image: &str) -> Plan {
-    // The frontend knows no way to build anew: fresh names for what it caches are one.
-    let salt = if request.no_cache {
-        super::random_name()
-    } else {
-        String::new()
-    };
+async fn from_railpack(request: &BuildRequest, plan: &str, frontend_image: &str) -> Result<Plan, BuildError> {
+    let mut plan = Cow::Borrowed(plan);
+    let mut secrets = BTreeMap::new();
+    let mut salt = String::new();
+    if request.no_cache {
+        // The frontend knows no way to build anew. But every command gets every secret, and the names of those are a part
+        // of what its result is known by: with a name that never was, all of them run again.
+        salt = super::random_name();
+        let name = format!("{ANEW_PREFIX}{salt}");
+        plan = with_secret(&plan, &name)?.into();
+        secrets.insert(name, SecretText::new("1"));
+    }
     let own = tokio::fs::symlink_metadata(request.context.join(".dockerignore"))
         .await
         .is_ok();
     let exclude = if own { Vec::new() } else { vec![".git".to_owned()] };
-    Plan {
+    Ok(Plan {
         frontend: "gateway.v0",
         options: HashMap::from([
             ("source".to_owned(), frontend_image.to_owned()),
@@ -156,6 +174,7 @@ async fn from_railpack(request: &BuildRequest, plan: &str, frontend_image: &str)
                 secrets_hash(&request.secrets, &salt),
             ),
         ]),
+        secrets,
         mounts: HashMap::from([
             (CONTEXT, context(request, exclude)),
             (
@@ -165,7 +184,18 @@ async fn from_railpack(request: &BuildRequest, plan: &str, frontend_image: &str)
         ]),
         notices: Vec::new(),
         syntax: None,
-    }
+    })
+}
+
+/// A plan of Railpack's whose commands get one secret more.
+fn with_secret(plan: &str, name: &str) -> Result<String, BuildError> {
+    let invalid = || BuildError::Invalid("Railpack's plan is not what its frontend reads".to_owned());
+    let mut plan: serde_json::Value = serde_json::from_str(plan).map_err(|_| invalid())?;
+    let names = plan
+        .as_object_mut()
+        .and_then(|plan| plan.entry("secrets").or_insert_with(|| json!([])).as_array_mut());
+    names.ok_or_else(invalid)?.push(json!(name));
+    Ok(plan.to_string())
 }
 
 fn context(request: &BuildRequest, exclude: Vec<String>) -> Mount {
@@ -182,7 +212,7 @@ pub(super) fn cache_name(key: &str) -> String {
 }
 
 /// What changes when a secret does, in the order of their names.
-fn secrets_hash(secrets: &BTreeMap<String, domain::SecretText>, salt: &str) -> String {
+fn secrets_hash(secrets: &BTreeMap<String, SecretText>, salt: &str) -> String {
     let mut text = salt.to_owned();
     for (name, value) in secrets {
         text.push_str(&format!(
@@ -198,7 +228,6 @@ fn secrets_hash(secrets: &BTreeMap<String, domain::SecretText>, salt: &str) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::SecretText;
 
     fn request(recipe: Recipe) -> (tempfile::TempDir, BuildRequest) {
         let root = tempfile::tempdir().unwrap();
@@ -276,6 +305,8 @@ mod tests {
         request.secrets.insert("A".to_owned(), SecretText::new("1"));
         let first = plan(&request, true).await.unwrap();
         assert_eq!(texts(&first), ["railpack-plan.json"]);
+        assert_eq!(railpack_plan(&first), "{}");
+        assert!(first.secrets.is_empty());
         assert_eq!(first.options["source"], "registry/frontend:1");
         request.secrets.insert("A".to_owned(), SecretText::new("2"));
         let second = plan(&request, true).await.unwrap();
@@ -287,5 +318,40 @@ mod tests {
             first.options["build-arg:cache-key"],
             second.options["build-arg:cache-key"]
         );
+    }
+
+    fn railpack_plan(plan: &Plan) -> String {
+        match &plan.mounts[DOCKERFILE] {
+            Mount::Texts(texts) => String::from_utf8(texts[0].1.to_vec()).unwrap(),
+            Mount::Directory { .. } => String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn railpack_builds_anew_by_a_secret_that_never_was() {
+        let recipe = |plan: &str| Recipe::Railpack {
+            plan: plan.to_owned(),
+            frontend_image: "registry/frontend:1".to_owned(),
+        };
+        for (text, others) in [(r#"{"steps":[]}"#, vec![]), (r#"{"secrets":["A"]}"#, vec!["A"])] {
+            let (_root, request) = request(recipe(text));
+            let [first, second] = [plan(&request, true).await.unwrap(), plan(&request, true).await.unwrap()];
+            let name = first.secrets.keys().next().unwrap();
+            assert_eq!((first.secrets.len(), second.secrets.contains_key(name)), (1, false));
+            let told: serde_json::Value = serde_json::from_str(&railpack_plan(&first)).unwrap();
+            assert_eq!(told["secrets"], json!([others, vec![name.as_str()]].concat()));
+            // Package managers' downloads are not taken either.
+            assert_ne!(
+                first.options["build-arg:cache-key"],
+                second.options["build-arg:cache-key"]
+            );
+        }
+        for broken in ["", "[]", r#"{"secrets":1}"#] {
+            let (_root, request) = request(recipe(broken));
+            assert!(
+                matches!(plan(&request, true).await, Err(BuildError::Invalid(_))),
+                "{broken}"
+            );
+        }
     }
 }

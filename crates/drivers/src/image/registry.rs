@@ -282,8 +282,8 @@ impl ImageStore for Registry {
 
     async fn remove(&self, image: &StoredImage) -> Result<(), ImageError> {
         let at = Self::parse(&image.reference)?;
-        if !self.is_own(&at.host) {
-            // Somebody else's image stays in somebody else's registry.
+        if !self.is_own(&at.host) || !self.was_built_here(&at) {
+            // Somebody else's image stays, in somebody else's registry and in ours.
             return Ok(());
         }
         let answer = self

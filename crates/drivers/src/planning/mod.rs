@@ -38,6 +38,8 @@ pub struct RailpackPlanner {
     pub program: Railpack,
     /// Where it may write; every plan gets a directory of its own there.
     pub scratch: PathBuf,
+    /// Variables of every build, for reaching mirrors and proxies. Those of a service count before them.
+    pub variables: BTreeMap<String, SecretText>,
 }
 
 /// The image that turns Railpack's plans into builds: of the very version of the program, or they do not fit.
@@ -128,54 +130,72 @@ impl Planners {
             .prefix("railpack-")
             .tempdir_in(&railpack.scratch)
             .map_err(local)?;
-        let mut variables = request.variables.clone();
+        let mut variables = railpack.variables.clone();
+        variables.extend(request.variables.clone());
+        let settings = request.settings;
+        let output_directory = settings.output_directory.as_ref().map(|path| path.as_str());
         let choices = [
             (
                 "RAILPACK_INSTALL_CMD",
-                request
-                    .settings
-                    .install_command
-                    .as_ref()
-                    .map(|command| command.as_str()),
+                settings.install_command.as_ref().map(|command| command.as_str()),
             ),
             (
                 "RAILPACK_BUILD_CMD",
-                request.settings.build_command.as_ref().map(|command| command.as_str()),
+                settings.build_command.as_ref().map(|command| command.as_str()),
             ),
             ("RAILPACK_START_CMD", request.start_command),
+            ("RAILPACK_SPA_OUTPUT_DIR", output_directory),
+            ("RAILPACK_STATIC_FILE_ROOT", output_directory),
         ];
-        for (name, value) in choices {
-            if let Some(value) = value {
-                variables.insert(name.to_owned(), SecretText::new(value));
-            }
-        }
+        let choices = choices
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), SecretText::new(value?))))
+            .collect();
         let planned = railpack
             .program
-            .prepare(request.directory, &variables, scratch.path())
+            .prepare(request.directory, &variables, &choices, scratch.path())
             .await
             .map_err(|error| match error {
-                RailpackError::Unplannable(reasons) => PlanError::Refused(format!("Railpack: {}", reasons.join("; "))),
-                other => PlanError::Unavailable(format!("Railpack: {other}")),
+                RailpackError::Unplannable(_) => PlanError::Refused(format!(
+                    "{}. A Dockerfile in the root directory works as well, and `--method planner` plans without Railpack",
+                    error.to_string().trim_end_matches('.')
+                )),
+                other => PlanError::Unavailable(other.to_string()),
             })?;
         let found = &planned.facts;
-        let mut facts = vec![];
-        for (name, package) in &found.resolved_packages {
-            facts.push(json!({"name": format!("{name} version"), "value": package.resolved_version, "because": package.source}));
-        }
-        for (name, value) in &found.metadata {
-            facts.push(json!({"name": name, "value": value, "because": "Railpack"}));
-        }
+        let versions = found.resolved_packages.iter().map(|(name, package)| {
+            let because = package.source.as_str();
+            (format!("{name} version"), package.resolved_version.as_str(), because)
+        });
+        let others = found
+            .metadata
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str(), "Railpack"));
+        let start = planned.start_command.as_deref();
+        let start = start.map(|command| ("start command".to_owned(), command, "Railpack"));
+        let facts: Vec<_> = versions.chain(others).chain(start).collect();
         let provider = found.detected_providers.first().cloned().unwrap_or_default();
+        let mut summary = vec![format!("planned by Railpack {} as {provider}", found.railpack_version)];
+        summary.extend(
+            facts
+                .iter()
+                .map(|(name, value, because)| format!("{name}: {value} ({because})")),
+        );
+        summary.extend(found.warnings.iter().map(|warning| format!("note: {warning}")));
+        let facts: Vec<_> = facts
+            .into_iter()
+            .map(|(name, value, because)| json!({"name": name, "value": value, "because": because}))
+            .collect();
         Ok(BuildPlan {
+            facts: json!({"builder": "railpack", "provider": provider, "facts": facts,
+                "start_command": planned.start_command, "warnings": found.warnings}),
             recipe: Recipe::Railpack {
                 frontend_image: frontend_image(&found.railpack_version),
                 plan: planned.plan,
             },
             // Every variable that the plan names has to come as a secret, or the build fails.
             secrets: variables,
-            summary: vec![format!("planned by Railpack {} as {provider}", found.railpack_version)],
-            facts: json!({"builder": "railpack", "provider": provider, "facts": facts,
-                "warnings": found.notes.iter().map(|note| note.text.clone()).collect::<Vec<_>>()}),
+            summary,
             base_images: Vec::new(),
             port: None,
         })

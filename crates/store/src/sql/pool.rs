@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    Executor as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool,
+    Connection as _, Executor as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     pool::PoolOptions,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -100,6 +100,9 @@ pub(crate) async fn connect_sqlite(file: &Path) -> Result<(Pool, Pool)> {
         .statement_cache_capacity(64);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
+        // When the disk is full SQLite undoes the transaction by itself, and the connection goes on believing that it is
+        // in one: such a connection would refuse every write from then on.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone())
         .await?;
     let readers = SqlitePoolOptions::new()

@@ -5,7 +5,10 @@ use std::{pin::pin, time::Duration};
 use bollard::{
     auth::DockerCredentials,
     errors::Error,
-    query_parameters::{CreateImageOptionsBuilder, PruneImagesOptionsBuilder, PushImageOptionsBuilder},
+    query_parameters::{
+        CreateImageOptionsBuilder, ListImagesOptions, PruneImagesOptionsBuilder, PushImageOptionsBuilder,
+        RemoveImageOptions,
+    },
 };
 use domain::{
     labels,
@@ -17,10 +20,13 @@ use super::{
     DockerEngine,
     client::{self, Client, filters, refusal},
 };
-use crate::image::reference::Reference;
+use crate::image::reference::{Reference, is_own_path};
 
 /// How long a pull may take in all.
 const DEADLINE: Duration = Duration::from_secs(600);
+
+/// What some engines list as the tag of an image that has none.
+const NO_TAG: &str = "<none>:<none>";
 
 impl Client {
     /// What the registry of an image knows us by.
@@ -103,7 +109,36 @@ impl DockerEngine {
             .prune_images(Some(options))
             .await
             .map_err(|error| client::explain(error, what))?;
+        // Railpack's frontend gives its images no label. What lies here by its digest alone was pulled, so that its
+        // registry has it; and our names for what we build are like no others.
+        for image in docker
+            .list_images(None::<ListImagesOptions>)
+            .await
+            .map_err(|error| client::explain(error, what))?
+        {
+            let tagged = image.repo_tags.iter().any(|tag| tag != NO_TAG);
+            if tagged || image.labels.contains_key(labels::INSTALLATION) {
+                continue;
+            }
+            for name in image.repo_digests.iter().filter(|name| self.was_built_here(name)) {
+                // An image that a container uses is refused, and one that is gone is as good.
+                let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a name is one that a build of ours has in a registry of ours.
+    fn was_built_here(&self, name: &str) -> bool {
+        let own = |at: &Reference| {
+            let access = self.client.registries().iter().find(|access| access.host == at.host)?;
+            match &access.namespace {
+                Some(namespace) => at.repository.strip_prefix(namespace.as_str())?.strip_prefix('/'),
+                None => Some(at.repository.as_str()),
+            }
+            .map(is_own_path)
+        };
+        Reference::parse(name).is_some_and(|at| own(&at) == Some(true))
     }
 }
 
