@@ -1,6 +1,6 @@
 # Few verbs, each the same as in CI. The work is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down clean-demo dev test test-faults check openapi bench-deploy
+.PHONY: help demo down clean-demo dev test test-faults check openapi bench-deploy bench-store
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,3 +31,6 @@ openapi: ## write docs/openapi.json from the handlers
 
 bench-deploy: ## seconds of a deployment beside the bare tools in sequence
 	@scripts/bench-deploy
+
+bench-store: ## lists, logs, claims and memory by size, on each database
+	@scripts/bench-store

@@ -85,6 +85,7 @@ pub(crate) fn deployment(detail: DeploymentDetail) -> wire::Deployment {
         url: detail.url,
         phases: phases.collect(),
         steps: detail.steps,
+        log_removed: detail.deployment.log_removed,
         plan: detail.deployment.plan,
         image: detail.deployment.image,
         settings: detail.deployment.made.settings,
@@ -132,6 +133,16 @@ pub(crate) fn job(job: engine::state::jobs::Job) -> wire::Job {
         reason: job.reason,
         created_at: time(job.created_at_ms),
         finished_at: job.finished_at_ms.map(time),
+    }
+}
+
+pub(crate) fn orphan(orphan: engine::Orphan) -> wire::Orphan {
+    wire::Orphan {
+        kind: orphan.kind.name().to_owned(),
+        name: orphan.name,
+        why: orphan.why.to_owned(),
+        since: time(orphan.since_ms),
+        remove_at: time(orphan.remove_at_ms),
     }
 }
 

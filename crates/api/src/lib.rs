@@ -11,6 +11,7 @@ mod idempotency;
 mod jobs;
 mod leftover;
 mod logs;
+mod orphans;
 mod problem;
 mod projects;
 mod services;
@@ -108,6 +109,7 @@ impl Api {
             .route("/deployments/{id}/logs", get(logs::build_page))
             .route("/deployments/{id}/logs/stream", get(logs::build_stream))
             .route("/jobs", get(jobs::list))
+            .route("/orphans", get(orphans::list))
             .route("/jobs/{id}", get(jobs::show))
             .layer(middleware::from_fn_with_state(self.clone(), idempotency::honour));
         let header_value = |name: &'static str, value: &'static str| {

@@ -91,6 +91,9 @@ impl From<engine::Error> for Failure {
                 "It does not fit how things are",
                 sentence(&message),
             ),
+            E::Gone { code, message } => {
+                Self::new(StatusCode::GONE, code, "It is not kept any more", sentence(&message))
+            }
             E::Unavailable { message, cause } => {
                 tracing::warn!("unavailable: {message}: {cause:?}");
                 Self::new(

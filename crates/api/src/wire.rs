@@ -216,6 +216,9 @@ pub struct Deployment {
     pub phases: Vec<PhaseRecord>,
     /// The steps of its build.
     pub steps: Vec<BuildStep>,
+    /// Its log is not kept any more.
+    #[serde(default)]
+    pub log_removed: bool,
     /// What was detected, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<serde_json::Value>,
@@ -410,6 +413,28 @@ pub struct Job {
     pub created_at: String,
     /// RFC 3339, UTC.
     pub finished_at: Option<String>,
+}
+
+/// Everything that nobody owns.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Orphans {
+    /// By kind and name.
+    pub items: Vec<Orphan>,
+}
+
+/// Something that carries the installation's label and that nobody owns any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Orphan {
+    /// `instance`, `network`, `file`.
+    pub kind: String,
+    /// Its name; of a file, its path in the data directory.
+    pub name: String,
+    /// Why nobody owns it.
+    pub why: String,
+    /// Since when this is known: RFC 3339, UTC.
+    pub since: String,
+    /// When it is removed, unless somebody owns it by then: RFC 3339, UTC.
+    pub remove_at: String,
 }
 
 /// Who asks.

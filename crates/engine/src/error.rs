@@ -25,6 +25,14 @@ pub enum Error {
         /// What is in the way, and what to do.
         message: String,
     },
+    /// It was there, and was removed on purpose.
+    #[error("{message}")]
+    Gone {
+        /// Stable, for programs.
+        code: &'static str,
+        /// What was removed, and why.
+        message: String,
+    },
     /// A counterpart is needed at once and does not answer.
     #[error("{message}")]
     Unavailable {

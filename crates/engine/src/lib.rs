@@ -20,6 +20,8 @@ mod world;
 
 pub use error::{Error, FieldError};
 pub use notices::{Notice, Notices};
+pub use reconcile::{Orphan, OrphanKind, Orphans};
+pub use retention::Retention;
 pub use runner::Runner;
 pub use starts::Starts;
 pub use world::{BuildCache, Engine, Settings, World};

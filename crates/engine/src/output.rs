@@ -21,8 +21,6 @@ use crate::{notices::Notice, world::World};
 const LOOK: Duration = Duration::from_secs(3);
 /// A deployment says many things in a row, and one look answers them all.
 const CALM: Duration = Duration::from_millis(100);
-/// The most lines of a service that are kept.
-const KEPT_LINES: i64 = 200_000;
 
 /// Follows every instance of the installation, for good.
 pub(crate) async fn run(world: Arc<World>) {
@@ -141,11 +139,6 @@ impl OutputSink for Keep {
         let log = Log::Run(self.service);
         let store = &self.world.store;
         store.append_lines(log, &mut lines, Some((&self.name, cursor))).await?;
-        if let Some(newest) = lines.last().map(|line| line.sequence)
-            && newest / 10_000 != (newest - lines.len() as i64) / 10_000
-        {
-            store.prune_lines(self.service, newest - KEPT_LINES).await?;
-        }
         self.world.notices.tell(Notice::Log(log));
         Ok(())
     }

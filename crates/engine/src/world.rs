@@ -14,7 +14,7 @@ use domain::{
 use store::Store;
 use tokio::sync::Semaphore;
 
-use crate::{Error, Notices, Starts};
+use crate::{Error, Notices, Orphans, Retention, Starts};
 
 /// How the engine is set.
 #[derive(Debug, Clone)]
@@ -39,6 +39,10 @@ pub struct Settings {
     pub build_deadline_seconds: u32,
     /// The most bytes of an upload.
     pub upload_limit_bytes: u64,
+    /// How long what nobody owns is left alone.
+    pub orphan_grace: Duration,
+    /// What is kept of what is over.
+    pub retention: Retention,
     /// How what the builder caches is bounded.
     pub build_cache: BuildCache,
 }
@@ -94,6 +98,8 @@ pub struct World {
     pub build_turns: Semaphore,
     /// Starts of instances that were broken off.
     pub starts: Starts,
+    /// What nobody owns.
+    pub orphans: Orphans,
 }
 
 /// The use cases. Cheap to clone.
@@ -139,6 +145,10 @@ impl World {
     #[must_use]
     pub fn network_name(&self, project: domain::ProjectId) -> String {
         format!("cd-{}-{}", self.settings.installation, project.short())
+    }
+
+    pub(crate) fn grace_ms(&self) -> i64 {
+        i64::try_from(self.settings.orphan_grace.as_millis()).unwrap_or(i64::MAX / 2)
     }
 
     pub(crate) fn work_directory(&self) -> PathBuf {

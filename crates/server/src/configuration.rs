@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, env, net::SocketAddr, path::PathBuf};
 
 use domain::{SecretText, environment::parse_dotenv, names::HostName};
+use engine::Retention;
 use store::{Location, seal::Sealer};
 
 /// A setting that is missing or wrong.
@@ -62,6 +63,8 @@ pub(crate) struct Configuration {
     /// The most bytes of the build cache; 0 is no bound.
     pub(crate) build_cache_limit: u64,
     pub(crate) upload_limit_mb: u64,
+    pub(crate) orphan_grace_seconds: u64,
+    pub(crate) retention: Retention,
 }
 
 fn text(name: &'static str) -> Option<String> {
@@ -211,6 +214,33 @@ fn registry() -> Result<Option<RegistrySettings>, Wrong> {
     }))
 }
 
+/// What is kept of what is over.
+fn retention() -> Result<Retention, Wrong> {
+    let default = Retention::default();
+    let at_least_1 = |name: &'static str, default: i64| {
+        let problem = "it is a number from 1 to 1000000000";
+        let kept = parsed(name, default, problem, "50")?;
+        if (1..=1_000_000_000).contains(&kept) {
+            return Ok(kept);
+        }
+        Err(Wrong {
+            name,
+            problem: problem.to_owned(),
+            example: "50",
+        })
+    };
+    Ok(Retention {
+        build_logs: at_least_1("KEEP_BUILD_LOGS", default.build_logs)?,
+        build_log_days: at_least_1("KEEP_BUILD_LOG_DAYS", default.build_log_days)?,
+        log_lines: at_least_1("KEEP_LOG_LINES", default.log_lines)?,
+        log_days: at_least_1("KEEP_LOG_DAYS", default.log_days)?,
+        deployments: at_least_1("KEEP_DEPLOYMENTS", default.deployments)?,
+        job_days: at_least_1("KEEP_JOB_DAYS", default.job_days)?,
+        images: at_least_1("KEEP_IMAGES", default.images as i64)? as usize,
+        live_images: at_least_1("KEEP_LIVE_IMAGES", default.live_images as i64)? as usize,
+    })
+}
+
 impl Configuration {
     /// Reads the environment.
     pub(crate) fn read() -> Result<Self, Wrong> {
@@ -308,6 +338,17 @@ impl Configuration {
             build_deadline_seconds: parsed("BUILD_DEADLINE_SECONDS", 1800, "seconds", "1800")?,
             build_cache_limit: parsed("BUILD_CACHE_LIMIT", 20 << 30, "bytes, or 0 for no limit", "21474836480")?,
             upload_limit_mb: parsed("UPLOAD_LIMIT_MB", 2048, "megabytes", "2048")?,
+            orphan_grace_seconds: match parsed("ORPHAN_GRACE_SECONDS", 60, "seconds from 1 to 86400", "60")? {
+                seconds @ 1..=86_400 => seconds,
+                _ => {
+                    return Err(Wrong {
+                        name: "ORPHAN_GRACE_SECONDS",
+                        problem: "seconds from 1 to 86400".to_owned(),
+                        example: "60",
+                    });
+                }
+            },
+            retention: retention()?,
             data_directory,
         })
     }

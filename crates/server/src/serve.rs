@@ -296,6 +296,8 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
             parallel_builds: configuration.parallel_builds,
             build_deadline_seconds: configuration.build_deadline_seconds,
             upload_limit_bytes: configuration.upload_limit_mb * 1024 * 1024,
+            orphan_grace: Duration::from_secs(configuration.orphan_grace_seconds),
+            retention: configuration.retention.clone(),
             build_cache: BuildCache::of(configuration.build_cache_limit),
         },
         sources: Arc::new(sources),
@@ -312,5 +314,6 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
         notices: Notices::default(),
         build_turns: Semaphore::new(configuration.parallel_builds),
         starts: engine::Starts::default(),
+        orphans: engine::Orphans::default(),
     })
 }

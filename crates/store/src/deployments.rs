@@ -1,6 +1,6 @@
 //! Deployments, their phases and steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     DeploymentId, OrganizationId, Reason, ServiceId,
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result, Store, Write, now_ms,
-    services::{from_json, from_optional_json, to_json},
-    sql::{Row, query},
+    services::{Service, from_json, from_optional_json, to_json},
+    sql::{Row, Statement, query},
     transaction,
 };
 
@@ -59,6 +59,8 @@ pub struct Deployment {
     pub image: Option<StoredImage>,
     /// Retention removed the image.
     pub image_removed: bool,
+    /// Retention removed the log.
+    pub log_removed: bool,
     /// The port on which it was found listening.
     pub port: Option<u16>,
     /// Why it failed.
@@ -119,6 +121,13 @@ const COLUMNS: &str = "SELECT * FROM deployments WHERE id = ?";
 const OF_ORGANIZATION: &str = "SELECT d.* FROM deployments d JOIN services s ON s.id = d.service_id \
     WHERE s.organization_id = ? AND d.id = ?";
 const LIST: &str = "SELECT * FROM deployments WHERE service_id = ? AND number < ? ORDER BY number DESC LIMIT ?";
+const LATEST: &str = "SELECT d.* FROM services s \
+    JOIN deployments d ON d.service_id = s.id AND d.number = s.deployment_count \
+    WHERE s.organization_id = ? AND s.project_id = ? AND s.id >= ? AND s.id <= ?";
+const ANY_LATEST: &str = "SELECT d.* FROM services s \
+    JOIN deployments d ON d.service_id = s.id AND d.number = s.deployment_count WHERE s.id >= ? AND s.id <= ?";
+const ANY_CURRENT: &str = "SELECT d.* FROM services s JOIN deployments d ON d.id = s.current_deployment_id \
+    WHERE s.id >= ? AND s.id <= ?";
 const UNFINISHED: &str = "SELECT * FROM deployments \
     WHERE status IN ('queued', 'provisioning', 'building', 'pushing', 'releasing', 'checking')";
 const WITH_IMAGE: &str =
@@ -205,6 +214,7 @@ fn read(row: &Row) -> Result<Deployment> {
         plan: from_optional_json(row, "plan")?,
         image: from_optional_json(row, "image")?,
         image_removed: row.get::<i64>("image_removed") != 0,
+        log_removed: row.get::<i64>("log_removed") != 0,
         port: row.get::<Option<i64>>("port").and_then(|port| u16::try_from(port).ok()),
         reason: from_optional_json(row, "reason")?,
         cancel_requested: row.get::<i64>("cancel_requested") != 0,
@@ -212,6 +222,11 @@ fn read(row: &Row) -> Result<Deployment> {
         created_at_ms: row.get("created_at_ms"),
         finished_at_ms: row.get("finished_at_ms"),
     })
+}
+
+/// The first and the last of a page that is in the order of ids.
+fn ends(page: &[Service]) -> Option<(ServiceId, ServiceId)> {
+    Some((page.first()?.id, page.last()?.id))
 }
 
 fn environment_row(id: DeploymentId) -> String {
@@ -259,6 +274,57 @@ impl Store {
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// The newest deployment of each of a page of services, which lie in one project.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn latest_deployments(&self, page: &[Service]) -> Result<HashMap<ServiceId, Deployment>> {
+        let Some((first, last)) = ends(page) else {
+            return Ok(HashMap::new());
+        };
+        let latest = query(LATEST)
+            .bind(page[0].organization.to_string())
+            .bind(page[0].project.to_string());
+        self.of_services(latest, first, last).await
+    }
+
+    /// The newest deployment of each of a page of all services, for the reconcilers.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn any_latest_deployments(&self, page: &[Service]) -> Result<HashMap<ServiceId, Deployment>> {
+        match ends(page) {
+            Some((first, last)) => self.of_services(query(ANY_LATEST), first, last).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    /// The current deployment of each of a page of all services, for the reconcilers.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn any_current_deployments(&self, page: &[Service]) -> Result<HashMap<ServiceId, Deployment>> {
+        match ends(page) {
+            Some((first, last)) => self.of_services(query(ANY_CURRENT), first, last).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    async fn of_services(
+        &self,
+        statement: Statement,
+        first: ServiceId,
+        last: ServiceId,
+    ) -> Result<HashMap<ServiceId, Deployment>> {
+        let statement = statement.bind(first.to_string()).bind(last.to_string());
+        let rows = statement.fetch_all(&self.readers).await?;
+        let deployments = rows
+            .iter()
+            .map(read)
+            .map(|found| found.map(|found| (found.service, found)));
+        deployments.collect()
     }
 
     /// Every deployment that is not over.

@@ -12,6 +12,7 @@ pub mod logs;
 mod migrations;
 pub mod organizations;
 pub mod projects;
+pub mod retention;
 pub mod seal;
 pub mod services;
 mod sql;

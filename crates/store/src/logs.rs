@@ -45,6 +45,24 @@ pub struct Filter {
     pub phase: String,
 }
 
+/// A statement for each number of [`ROWS`].
+macro_rules! many {
+    ($head:literal) => {
+        [
+            concat!($head, many!(rows 256)),
+            concat!($head, many!(rows 32)),
+            concat!($head, many!(rows 4)),
+            concat!($head, many!(rows 1)),
+        ]
+    };
+    (rows 1) => { "(?, ?, ?, ?, ?, ?, ?)" };
+    (rows 4) => { concat!(many!(rows 1), ", ", many!(rows 1), ", ", many!(rows 1), ", ", many!(rows 1)) };
+    (rows 16) => { concat!(many!(rows 4), ", ", many!(rows 4), ", ", many!(rows 4), ", ", many!(rows 4)) };
+    (rows 32) => { concat!(many!(rows 16), ", ", many!(rows 16)) };
+    (rows 64) => { concat!(many!(rows 32), ", ", many!(rows 32)) };
+    (rows 256) => { concat!(many!(rows 64), ", ", many!(rows 64), ", ", many!(rows 64), ", ", many!(rows 64)) };
+}
+
 macro_rules! both {
     ($log:expr, $build:expr, $run:expr) => {
         match $log {
@@ -58,10 +76,13 @@ const LOCK_BUILD: &str = "SELECT id FROM deployments WHERE id = ?";
 const LOCK_RUN: &str = "SELECT id FROM services WHERE id = ?";
 const NEWEST_BUILD: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM deployment_logs WHERE deployment_id = ?";
 const NEWEST_RUN: &str = "SELECT COALESCE(MAX(sequence), 0) AS newest FROM service_logs WHERE service_id = ?";
-const INSERT_BUILD: &str = "INSERT INTO deployment_logs (deployment_id, sequence, at_ns, phase, level, origin, message) \
-    VALUES (?, ?, ?, ?, ?, ?, ?)";
-const INSERT_RUN: &str = "INSERT INTO service_logs (service_id, sequence, at_ns, phase, level, origin, message) \
-    VALUES (?, ?, ?, ?, ?, ?, ?)";
+const INSERT_BUILD: [&str; 4] =
+    many!("INSERT INTO deployment_logs (deployment_id, sequence, at_ns, phase, level, origin, message) VALUES ");
+const INSERT_RUN: [&str; 4] =
+    many!("INSERT INTO service_logs (service_id, sequence, at_ns, phase, level, origin, message) VALUES ");
+/// How many rows each of those statements has: few statements, so that each stays prepared. The largest has 1,792 values;
+/// the smallest limit of the three databases is 32,766. A line has at most 16 KiB, and 16 MiB go to a server at once.
+const ROWS: [usize; 4] = [256, 32, 4, 1];
 const READ_BUILD: &str = "SELECT * FROM deployment_logs WHERE deployment_id = ? AND sequence > ? \
     AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE LOWER(?) ESCAPE '!') ORDER BY sequence LIMIT ?";
 const READ_RUN: &str = "SELECT * FROM service_logs WHERE service_id = ? AND sequence > ? \
@@ -103,6 +124,19 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
+/// Cuts lines into statements, the largest first.
+fn in_statements<'l>(insert: [&'static str; 4], mut lines: &'l [Line]) -> Vec<(&'static str, &'l [Line])> {
+    let mut statements = Vec::new();
+    for (sql, rows) in insert.into_iter().zip(ROWS) {
+        while lines.len() >= rows {
+            let (head, rest) = lines.split_at(rows);
+            statements.push((sql, head));
+            lines = rest;
+        }
+    }
+    statements
+}
+
 impl Store {
     /// Appends lines and numbers them; with a cursor, where reading the instance's output goes on is kept in the same
     /// transaction, so that no crash loses or doubles a line.
@@ -123,16 +157,20 @@ impl Store {
             for line in lines.iter_mut() {
                 sequence += 1;
                 line.sequence = sequence;
-                query(insert)
-                    .bind(&id)
-                    .bind(sequence)
-                    .bind(line.at_ns)
-                    .bind(line.phase)
-                    .bind(line.level.name())
-                    .bind(&line.origin)
-                    .bind(&line.message)
-                    .execute(&mut write.transaction)
-                    .await?;
+            }
+            for (sql, lines) in in_statements(insert, lines) {
+                let mut statement = query(sql);
+                for line in lines {
+                    statement = statement
+                        .bind(&id)
+                        .bind(line.sequence)
+                        .bind(line.at_ns)
+                        .bind(line.phase)
+                        .bind(line.level.name())
+                        .bind(&line.origin)
+                        .bind(&line.message);
+                }
+                statement.execute(&mut write.transaction).await?;
             }
             if let (Log::Run(_), Some((instance, cursor))) = (log, cursor) {
                 let done = query(UPDATE_CURSOR)
@@ -204,5 +242,21 @@ impl Store {
     pub async fn prune_lines(&self, service: ServiceId, up_to: i64) -> Result<u64> {
         self.change(query(PRUNE_RUN).bind(service.to_string()).bind(up_to))
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INSERT_BUILD, INSERT_RUN, ROWS};
+
+    #[test]
+    fn a_statement_has_as_many_rows_as_it_is_said_to_have() {
+        for (insert, table) in [(INSERT_BUILD, "deployment_logs"), (INSERT_RUN, "service_logs")] {
+            for (sql, rows) in insert.iter().zip(ROWS) {
+                assert!(sql.contains(table));
+                assert_eq!(sql.matches("(?, ?, ?, ?, ?, ?, ?)").count(), rows);
+                assert_eq!(sql.matches('?').count(), 7 * rows);
+            }
+        }
     }
 }

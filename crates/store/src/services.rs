@@ -72,6 +72,7 @@ const GET_ANY: &str = "SELECT * FROM services WHERE id = ?";
 const LIST: &str = "SELECT * FROM services WHERE organization_id = ? AND project_id = ? AND id > ? AND (? = '' OR name = ?) \
     ORDER BY id LIMIT ?";
 const ALL: &str = "SELECT * FROM services";
+const ALL_AFTER: &str = "SELECT * FROM services WHERE id > ? ORDER BY id LIMIT ?";
 const LOCK: &str = "SELECT id FROM services WHERE id = ?";
 const LOCK_PROJECT: &str = "SELECT id FROM projects WHERE id = ?";
 const OF_PROJECT: &str = "SELECT id FROM services WHERE organization_id = ? AND project_id = ? ORDER BY id";
@@ -239,6 +240,15 @@ impl Store {
     /// When the database fails.
     pub async fn all_services(&self) -> Result<Vec<Service>> {
         query(ALL).fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
+    /// Services of the installation after an id, in order, for the reconcilers.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn any_services_after(&self, after: &str, limit: i64) -> Result<Vec<Service>> {
+        let rows = query(ALL_AFTER).bind(after).bind(limit).fetch_all(&self.readers);
+        rows.await?.iter().map(read).collect()
     }
 
     /// Changes a service that is still as the caller saw it.

@@ -24,9 +24,19 @@ impl Engine {
     /// The log of a deployment.
     ///
     /// # Errors
-    /// When it is missing.
+    /// When the deployment is missing, or its log was removed.
     pub async fn build_log(&self, organization: OrganizationId, id: DeploymentId) -> Result<Log, Error> {
-        self.world.store.deployment(organization, id).await?;
+        let deployment = self.world.store.deployment(organization, id).await?;
+        if deployment.log_removed {
+            let policy = &self.world.settings.retention;
+            return Err(Error::Gone {
+                code: "log-removed",
+                message: format!(
+                    "the log of this deployment was removed: logs are kept for {} days, of the newest {} deployments of a service",
+                    policy.build_log_days, policy.build_logs
+                ),
+            });
+        }
         Ok(Log::Build(id))
     }
 

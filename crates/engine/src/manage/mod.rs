@@ -3,6 +3,7 @@
 
 mod deployments;
 mod logs;
+mod orphans;
 mod projects;
 mod services;
 mod variables;

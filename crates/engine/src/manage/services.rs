@@ -117,16 +117,14 @@ impl Engine {
         limit: i64,
     ) -> Result<Vec<ServiceView>, Error> {
         self.project(organization, project).await?;
-        let mut views = Vec::new();
-        for service in self
-            .world
-            .store
-            .services(organization, project, after, name, limit)
-            .await?
-        {
-            views.push(self.view(service).await?);
-        }
-        Ok(views)
+        let store = &self.world.store;
+        let services = store.services(organization, project, after, name, limit).await?;
+        let mut latest = store.latest_deployments(&services).await?;
+        let view = |service: Service| {
+            let latest = latest.remove(&service.id);
+            self.view_with(service, latest)
+        };
+        Ok(services.into_iter().map(view).collect())
     }
 
     async fn view(&self, service: Service) -> Result<ServiceView, Error> {
@@ -137,15 +135,19 @@ impl Engine {
             .await?
             .into_iter()
             .next();
+        Ok(self.view_with(service, latest))
+    }
+
+    fn view_with(&self, service: Service, latest: Option<Deployment>) -> ServiceView {
         let (status, reason) = status_of(&service, latest.as_ref());
         let url = self.world.url_of(&service.host);
-        Ok(ServiceView {
+        ServiceView {
             service,
             status,
             reason,
             url,
             latest,
-        })
+        }
     }
 
     /// Changes a service; what runs stays as it is until the next deployment.

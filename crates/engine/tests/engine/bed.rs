@@ -13,7 +13,7 @@ use domain::{
     source::{GitUrl, Source},
 };
 use engine::{
-    Engine, Notices, Runner, Settings, World,
+    Engine, Notices, Retention, Runner, Settings, World,
     manage::{DeploymentDetail, DeploymentRequest, ServiceChange},
     state::{deployments::Deployment, jobs::Job, projects::Project, services::Service},
 };
@@ -37,6 +37,7 @@ pub(crate) struct Bed {
     shared: Arc<World>,
     runner: Option<JoinHandle<()>>,
     starts: usize,
+    retention: Retention,
 }
 
 async fn open(directory: &tempfile::TempDir) -> Store {
@@ -45,7 +46,7 @@ async fn open(directory: &tempfile::TempDir) -> Store {
     Store::open(&location, sealer).await.unwrap()
 }
 
-fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> Arc<World> {
+fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, retention: &Retention) -> Arc<World> {
     let settings = Settings {
         installation: "test".to_owned(),
         data_directory: directory.path().to_owned(),
@@ -57,6 +58,8 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> 
         parallel_builds: 2,
         build_deadline_seconds: 60,
         upload_limit_bytes: 1 << 20,
+        orphan_grace: Duration::from_millis(300),
+        retention: retention.clone(),
         build_cache: engine::BuildCache {
             limit_bytes: 1 << 30,
             first_after: Duration::from_millis(100),
@@ -68,6 +71,7 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> 
         store: store.clone(),
         build_turns: Semaphore::new(settings.parallel_builds),
         starts: engine::Starts::default(),
+        orphans: engine::Orphans::default(),
         settings,
         sources: ports.clone(),
         planner: ports.clone(),
@@ -131,7 +135,8 @@ impl Bed {
         let world = FakeWorld::new();
         world.push(REPOSITORY, "main", &[("index.html", "one")]);
         let watched = Watched::new(world.clone());
-        let shared = assemble(&directory, &store, &watched);
+        let retention = Retention::default();
+        let shared = assemble(&directory, &store, &watched, &retention);
         let engine = Engine::new(Arc::clone(&shared));
         let project = engine.create_project(organization, &slug("shop")).await.unwrap();
         Self {
@@ -145,6 +150,7 @@ impl Bed {
             shared,
             runner: None,
             starts: 0,
+            retention,
         }
     }
 
@@ -168,9 +174,15 @@ impl Bed {
         self.kill().await;
         self.store = open(&self.directory).await;
         self.store.release_all_leases().await.unwrap();
-        self.shared = assemble(&self.directory, &self.store, &self.watched);
+        self.shared = assemble(&self.directory, &self.store, &self.watched, &self.retention);
         self.engine = Engine::new(Arc::clone(&self.shared));
         self.start_runner();
+    }
+
+    /// The platform is started again with another policy of what is kept.
+    pub(crate) async fn keep(&mut self, retention: Retention) {
+        self.retention = retention;
+        self.restart().await;
     }
 
     /// What the engine works with now.

@@ -12,6 +12,7 @@ mod logs;
 mod queue;
 mod reconciler;
 mod removal;
+mod retention;
 mod rollback;
 mod tenancy;
 mod unreachable;

@@ -231,3 +231,69 @@ async fn counterparts_that_are_away_do_not_end_the_reconciler() {
     bed.shared().notices.reconcile();
     running_again(&bed, &service, 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_owns_is_listed_with_its_times_and_hidden_from_other_organizations() {
+    let mut bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    assert_eq!(bed.engine.orphans(bed.organization).await.unwrap(), []);
+    // Nobody removes it while it is listed.
+    bed.kill().await;
+    let other = domain::OrganizationId::mint();
+    for (name, organization) in [
+        ("ours", Some(bed.organization)),
+        ("theirs", Some(other)),
+        ("unnamed", None),
+    ] {
+        let mut labels = BTreeMap::from([(labels::INSTALLATION.to_owned(), "test".to_owned())]);
+        labels.extend(organization.map(|id| (labels::ORGANIZATION.to_owned(), id.to_string())));
+        let name = name.to_owned();
+        bed.world.ensure_network(&NetworkSpec { name, labels }).await.unwrap();
+    }
+    let work = bed.directory().join("work/left");
+    std::fs::create_dir_all(&work).unwrap();
+    let listed = bed.engine.orphans(bed.organization).await.unwrap();
+    let names: Vec<(&str, &str)> = listed.iter().map(|one| (one.kind.name(), one.name.as_str())).collect();
+    assert_eq!(
+        names,
+        [("network", "ours"), ("network", "unnamed"), ("file", "work/left")]
+    );
+    for orphan in &listed {
+        assert_eq!(orphan.remove_at_ms, orphan.since_ms + 300);
+        assert!(!orphan.why.is_empty());
+    }
+    assert_eq!(
+        bed.engine.orphans(bed.organization).await.unwrap(),
+        listed,
+        "times do not move"
+    );
+    bed.restart().await;
+    bed.until("all of them are gone", async || {
+        bed.shared().notices.reconcile();
+        let left = bed.world.alive().networks.len();
+        (left == 1 && !work.exists()).then_some(())
+    })
+    .await;
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_compared_page_by_page_and_what_is_right_is_not_set_again() {
+    let mut bed = Bed::asleep().await;
+    for number in 0..1100 {
+        bed.create(&format!("app-{number}"), &git(), &quick()).await;
+    }
+    bed.start_runner();
+    bed.until("every host has its page", async || {
+        (bed.world.table().await.unwrap().len() == 1100).then_some(())
+    })
+    .await;
+    let set = || bed.world.calls(Step::SetRoute);
+    let (before, rounds) = (set(), bed.world.calls(Step::Networks));
+    bed.until("two more rounds", async || {
+        bed.shared().notices.reconcile();
+        (bed.world.calls(Step::Networks) >= rounds + 2).then_some(())
+    })
+    .await;
+    assert_eq!((before, set()), (1100, 1100));
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::wire::{
     BulkVariables, CreateProject, CreateService, Deploy, Deployment, DeploymentSummary, ImportVariables, Instance, Job,
-    LogPage, Me, Page, Pending, Project, Readiness, Service, UpdateService, Variables,
+    LogPage, Me, Orphans, Page, Pending, Project, Readiness, Service, UpdateService, Variables,
 };
 use domain::{DeploymentId, JobId, ProjectId, ServiceId, names::Slug};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -379,6 +379,11 @@ impl Api {
     /// What the next deployment would change.
     pub(crate) async fn pending(&self, id: ServiceId) -> Answer<Pending> {
         self.get(&["services", &id.to_string(), "env", "pending"], &[]).await
+    }
+
+    /// What nobody owns.
+    pub(crate) async fn orphans(&self) -> Answer<Orphans> {
+        self.get(&["orphans"], &[]).await
     }
 
     /// A unit of background work.

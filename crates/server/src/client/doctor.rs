@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use api::wire::Orphan;
+use clap::Args;
 use serde::Serialize;
 
 use super::{
@@ -74,8 +76,25 @@ impl Findings {
     }
 }
 
+/// Looks whether everything is there.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// List what the server runs or keeps and nobody owns any more, and when it is removed
+    #[arg(long)]
+    orphans: bool,
+}
+
 /// Runs the command.
-pub(crate) async fn run(global: &Global, around: &Surroundings, output: Output) -> Result<(), ClientError> {
+pub(crate) async fn run(
+    ask: &Doctor,
+    global: &Global,
+    around: &Surroundings,
+    output: Output,
+) -> Result<(), ClientError> {
+    if ask.orphans {
+        let api = Api::new(&config::connection(global, around)?)?;
+        return print_orphans(&api.orphans().await?.items, output);
+    }
     let mut findings = Findings::default();
     match config::connection(global, around) {
         Ok(connection) => {
@@ -84,7 +103,7 @@ pub(crate) async fn run(global: &Global, around: &Surroundings, output: Output) 
                 "address",
                 format!("{} (from {})", connection.url, connection.url_from),
             );
-            ask(&connection, &mut findings).await;
+            ask_server(&connection, &mut findings).await;
         }
         Err(error) => findings.bad("client", "address", error),
     }
@@ -114,7 +133,7 @@ pub(crate) async fn run(global: &Global, around: &Surroundings, output: Output) 
     }
 }
 
-async fn ask(connection: &Connection, findings: &mut Findings) {
+async fn ask_server(connection: &Connection, findings: &mut Findings) {
     if connection.url.scheme() == "http" && !is_loopback(&connection.url) {
         findings.absent(
             "client",
@@ -171,6 +190,29 @@ fn print(findings: &[Finding], output: Output) -> Result<(), ClientError> {
         ))?;
     }
     Ok(())
+}
+
+fn print_orphans(orphans: &[Orphan], output: Output) -> Result<(), ClientError> {
+    if output.json {
+        return output.json_line(&orphans);
+    }
+    if orphans.is_empty() {
+        output.note("nothing is nobody's");
+    }
+    for one in orphans {
+        let kind = output.paint(Tint::Faint, &format!("{:<8}", one.kind));
+        let (since, remove_at) = (short(&one.since), short(&one.remove_at));
+        let (name, why) = (clean_lines(&one.name), clean_lines(&one.why));
+        output.line(&format!(
+            "{kind} {name}  {why}; since {since}, removed from {remove_at} on"
+        ))?;
+    }
+    Ok(())
+}
+
+/// A time to the second.
+fn short(time: &str) -> String {
+    time.chars().take(19).collect()
 }
 
 /// Where a program is.

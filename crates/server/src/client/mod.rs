@@ -127,8 +127,8 @@ pub(crate) enum Command {
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::PlanCommand),
     /// Look whether everything that is needed is there, and say how to mend what is not
-    #[command(after_help = "Example:\n  click-deploy doctor")]
-    Doctor,
+    #[command(after_help = "Examples:\n  click-deploy doctor\n  click-deploy doctor --orphans --json")]
+    Doctor(doctor::Doctor),
     /// Store the server's address and the API token for this user
     #[command(after_help = login::EXAMPLES)]
     Login,
@@ -192,7 +192,7 @@ async fn dispatch(
     let around = Surroundings::read();
     match command {
         Command::Plan(plan) => return plan::run(&plan, output),
-        Command::Doctor => return doctor::run(global, &around, output).await,
+        Command::Doctor(ask) => return doctor::run(&ask, global, &around, output).await,
         Command::Login => return login::run(global, &around, output).await,
         Command::Completion { shell } => return completion(shell, whole, output),
         _ => {}
@@ -227,7 +227,7 @@ async fn act(command: Command, session: &Session) -> Result<(), ClientError> {
         Command::DeployKey(key) => services::deploy_key(session, &key).await,
         Command::Rm(remove) => actions::remove(session, &remove).await,
         Command::Projects => services::projects(session).await,
-        Command::Plan(_) | Command::Doctor | Command::Login | Command::Completion { .. } => {
+        Command::Plan(_) | Command::Doctor(_) | Command::Login | Command::Completion { .. } => {
             unreachable!("these need no session and were run before")
         }
     }

@@ -7,6 +7,7 @@ use crate::bed::Bed;
 
 crate::bed::promises!(
     lines_of_many_writers_are_numbered_without_a_gap,
+    lines_of_any_number_are_kept_as_they_came,
     lines_that_cannot_be_kept_move_no_cursor,
     a_filter_finds_the_text_itself_and_the_numbers_stay,
 );
@@ -69,6 +70,30 @@ async fn lines_of_many_writers_are_numbered_without_a_gap(bed: Bed) {
         bed.store.output_cursor("nobody").await.unwrap(),
         OutputCursor::default()
     );
+}
+
+async fn lines_of_any_number_are_kept_as_they_came(bed: Bed) {
+    let log = Log::Build(bed.deployment(&bed.service("web").await, &[]).await);
+    let long = "é".repeat(8 * 1024);
+    let mut all: Vec<Line> = Vec::new();
+    for number in [1, 3, 4, 5, 31, 32, 37, 255, 256, 257, 700] {
+        let mut lines: Vec<Line> = (0..number)
+            .map(|place| Line {
+                at_ns: place,
+                phase: "build",
+                ..line(&format!("of {number}"), &format!("{place} {long}"), LogLevel::Warn)
+            })
+            .collect();
+        bed.store.append_lines(log, &mut lines, None).await.unwrap();
+        all.append(&mut lines);
+    }
+    bed.store.append_lines(log, &mut [], None).await.unwrap();
+    assert_eq!(
+        all.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+        (1..=1581).collect::<Vec<_>>()
+    );
+    let kept = bed.store.lines(log, 0, &Filter::default(), 10_000).await.unwrap();
+    assert!(kept == all, "what was kept is not what came");
 }
 
 async fn lines_that_cannot_be_kept_move_no_cursor(bed: Bed) {

@@ -81,7 +81,7 @@ async fn every_statement_is_understood(bed: Bed) {
 /// A value that fits where a `?` stands: by the column that it is compared with or set to.
 fn value(before: &str, table: &str) -> String {
     let before = before.trim_end();
-    if before.ends_with("LIMIT") {
+    if before.ends_with("LIMIT") || before.ends_with("OFFSET") {
         return "50".to_owned();
     }
     if before.ends_with("COALESCE(") {
@@ -101,6 +101,7 @@ fn value(before: &str, table: &str) -> String {
     let table = if alias == "d" { "deployments" } else { table };
     let numbers = [
         "number",
+        "deployment_count",
         "sequence",
         "version",
         "attempt",

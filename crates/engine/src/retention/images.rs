@@ -1,51 +1,29 @@
 //! Which images are kept. Rollback is promised for what is kept, so nothing that it may need goes.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{DeploymentId, Reason, ServiceId, ports::image::StoredImage};
 use store::{deployments::Deployment, jobs::Claim};
 
+use super::Retention;
 use crate::{deploy::build, runner::Outcome, world::World};
 
-/// How long a builder may take to free what it has cached.
-const PRUNE_DEADLINE: Duration = Duration::from_secs(600);
-
-/// Keeps what the builder caches below its limit, for good.
-pub(crate) async fn bound_build_cache(world: Arc<World>) {
-    let bound = world.settings.build_cache;
-    if bound.limit_bytes == 0 {
-        return;
-    }
-    tokio::time::sleep(bound.first_after).await;
-    loop {
-        let pruned = world.builder.prune_cache(bound.limit_bytes);
-        match tokio::time::timeout(PRUNE_DEADLINE, pruned).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(bytes)) => tracing::info!("{} MB of the build cache were freed", bytes / 1_000_000),
-            Ok(Err(error)) => tracing::warn!("the build cache could not be bounded: {error}"),
-            Err(_) => tracing::warn!("the build cache could not be bounded: the builder takes too long"),
-        }
-        tokio::time::sleep(bound.every).await;
-    }
-}
-
-/// The newest deployments whose image is kept.
-const NEWEST: usize = 10;
-/// The newest deployments that were live whose image is kept.
-const NEWEST_LIVE: usize = 3;
-
 /// The deployments whose image may go. `deployments` are newest first.
-fn to_prune(deployments: &[Deployment], current: Option<DeploymentId>) -> Vec<&Deployment> {
+fn to_prune<'d>(
+    policy: &Retention,
+    deployments: &'d [Deployment],
+    current: Option<DeploymentId>,
+) -> Vec<&'d Deployment> {
     let mut kept: BTreeSet<DeploymentId> = deployments
         .iter()
-        .take(NEWEST)
+        .take(policy.images)
         .map(|deployment| deployment.id)
         .collect();
     kept.extend(
         deployments
             .iter()
             .filter(|d| d.went_live_at_ms.is_some())
-            .take(NEWEST_LIVE)
+            .take(policy.live_images)
             .map(|d| d.id),
     );
     kept.extend(current);
@@ -136,7 +114,7 @@ pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
         return Ok(Outcome::Done);
     };
     let deployments = world.store.deployments_with_image(id).await?;
-    for deployment in to_prune(&deployments, service.current) {
+    for deployment in to_prune(&world.settings.retention, &deployments, service.current) {
         let Some(image) = &deployment.image else { continue };
         match world.images.remove(image).await {
             Ok(()) => world.store.set_image_removed(deployment.id).await?,
@@ -189,6 +167,7 @@ mod tests {
                 size_bytes: 0,
             }),
             image_removed: false,
+            log_removed: false,
             port: None,
             reason: None,
             cancel_requested: false,
@@ -203,7 +182,11 @@ mod tests {
         // 30 deployments, newest first; only the numbers 1 to 5 were live.
         let deployments: Vec<Deployment> = (1..=30).rev().map(|number| deployment(number, number <= 5)).collect();
         let current = deployments.iter().find(|d| d.number == 1).map(|d| d.id);
-        let pruned: Vec<i64> = to_prune(&deployments, current).iter().map(|d| d.number).collect();
+        let policy = Retention::default();
+        let pruned: Vec<i64> = to_prune(&policy, &deployments, current)
+            .iter()
+            .map(|d| d.number)
+            .collect();
         let kept: Vec<i64> = (1..=30).filter(|n| !pruned.contains(n)).collect();
         assert_eq!(kept, [1, 3, 4, 5, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
     }
@@ -213,7 +196,7 @@ mod tests {
         let mut deployments: Vec<Deployment> = (1..=12).rev().map(|number| deployment(number, true)).collect();
         deployments[11].image = deployments[0].image.clone();
         assert_eq!(
-            to_prune(&deployments, None)
+            to_prune(&Retention::default(), &deployments, None)
                 .iter()
                 .map(|d| d.number)
                 .collect::<Vec<_>>(),
