@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Configuration;
 
+/// How often the lock on the database is looked at.
+const LOOK: Duration = Duration::from_secs(15);
+
 /// The organization until accounts bring others.
 pub(crate) const FIRST_ORGANIZATION: &str = "default";
 
@@ -81,7 +84,7 @@ pub(crate) async fn run() -> Result<(), Failed> {
     let serving = tokio::spawn(api.serve(listener, stop.clone().cancelled_owned()));
     tokio::select! {
         signal = stop_signal() => signal?,
-        () = presence.lost() => {
+        () = presence.lost(LOOK) => {
             return Err(format!(
                 "{} was away, and a restore or a move took it meanwhile: start again when that is done",
                 configuration.database

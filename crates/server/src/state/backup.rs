@@ -56,6 +56,12 @@ pub(super) async fn run(ask: &Backup, output: Output) -> Result<(), ClientError>
 
 /// Writes it beside the file, makes it durable, and puts it in its place.
 async fn into(place: &Place, path: &Path, progress: &Progress) -> Result<Report, ClientError> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(ClientError::usage(
+            format!("{} is there and is no file", path.display()),
+            "Name a file, or - for standard output.",
+        ));
+    }
     let unwritable = |cause: &std::io::Error| ClientError::file(path, "written", cause);
     let folder = path
         .parent()

@@ -15,7 +15,7 @@ const INSTALLATION: &str = "SELECT value FROM installation WHERE name = 'name'";
 
 /// How many bytes a page is meant to have, and the most rows.
 const PAGE_BYTES: usize = 1024 * 1024;
-const PAGE_ROWS: usize = 1000;
+const PAGE_ROWS: usize = 500;
 /// Rows of the first page of a table, before it is known how large they are.
 const FIRST_PAGE: usize = 16;
 

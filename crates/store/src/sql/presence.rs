@@ -18,9 +18,6 @@ const POSTGRES_ALONE: &str = "SELECT pg_try_advisory_lock(7401, hashtext(current
 const MARIADB: &str = "SELECT COALESCE(GET_LOCK(CONCAT('click-deploy/', MD5(DATABASE()), '/', ?), 0), 0) = 1 AS taken";
 /// How many platforms can work on one MariaDB database.
 const PLACES: i64 = 32;
-/// How often a platform looks whether it still holds its lock, and takes it again after the connection was lost.
-const LOOK: Duration = Duration::from_secs(15);
-
 /// A lock on a database, held until this is dropped.
 pub struct Presence {
     pool: Option<Pool>,
@@ -86,10 +83,11 @@ impl Presence {
         }
     }
 
-    /// Ends when a restore or a move took the database while this process could not reach it; otherwise never.
-    pub async fn lost(&self) {
+    /// Looks every so often whether the lock is still held, and takes it again after the connection was lost. Ends when a
+    /// restore or a move took the database meanwhile; otherwise never.
+    pub async fn lost(&self, look: Duration) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(look).await;
             // Whoever cannot reach the database holds nothing, and takes nothing from anybody either.
             if matches!(self.hold().await, Ok(false)) {
                 return;

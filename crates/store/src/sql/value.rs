@@ -15,7 +15,8 @@ pub(crate) enum Kind {
 }
 
 /// A value, or nothing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum Value {
     Integer(Option<i64>),
     Float(Option<f64>),

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use domain::{logs::LogLevel, ports::infrastructure::OutputCursor};
@@ -26,6 +27,7 @@ crate::bed::promises!(
     what_is_there_is_only_replaced_when_asked_for,
     a_backup_of_an_older_schema_is_brought_to_the_newest,
     one_restore_or_any_number_of_platforms_work_on_a_database,
+    a_platform_that_lost_its_connection_takes_its_place_again_or_learns_that_it_is_too_late,
     every_table_is_carried_or_has_a_reason,
 );
 
@@ -242,7 +244,7 @@ async fn a_backup_while_eight_write_is_of_one_moment(bed: Bed) {
     }
     let mut files = Vec::new();
     for _ in 0..5 {
-        let mut slowly = |_: &str, _: u64| std::thread::sleep(std::time::Duration::from_millis(20));
+        let mut slowly = |_: &str, _: u64| std::thread::sleep(Duration::from_millis(20));
         let out = tempfile::tempfile().unwrap();
         let (file, made) = backup(&bed.location, &sealer(KEY), bed.own(), out, &mut slowly)
             .await
@@ -367,6 +369,54 @@ async fn one_restore_or_any_number_of_platforms_work_on_a_database(bed: Bed) {
     assert!(shared().await.is_none() && alone().await.is_none());
     restoring.end().await;
     shared().await.unwrap().end().await;
+}
+
+async fn a_platform_that_lost_its_connection_takes_its_place_again_or_learns_that_it_is_too_late(bed: Bed) {
+    const LOOK: Duration = Duration::from_millis(20);
+    let cut = || async {
+        if bed.place.is_postgres() {
+            let others = "datname = current_database() AND pid <> pg_backend_pid()";
+            let sql = format!("SELECT CAST(pg_terminate_backend(pid) AS TEXT) FROM pg_stat_activity WHERE {others}");
+            bed.run(&sql).await;
+        } else {
+            let others = "db = DATABASE() AND id <> CONNECTION_ID()";
+            let sql = format!("SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE {others}");
+            for kill in bed.run(&sql).await {
+                bed.run(&kill).await;
+            }
+        }
+    };
+    if bed.location.as_file().is_some() {
+        return; // The lock of the data directory is for that.
+    }
+    bed.store.close().await;
+    let platform = Presence::shared(&bed.location).await.unwrap().unwrap();
+    cut().await;
+    // It takes its place again when it looks; how soon that is done depends on the machine.
+    for left in (0..30).rev() {
+        let looks = tokio::time::timeout(Duration::from_secs(1), platform.lost(LOOK)).await;
+        assert!(looks.is_err(), "nobody took it meanwhile");
+        let Some(taken) = Presence::alone(&bed.location).await.unwrap() else {
+            break;
+        };
+        taken.end().await;
+        assert!(left > 0, "it is not held again");
+    }
+    cut().await;
+    let mut taken = Presence::alone(&bed.location).await.unwrap();
+    for _ in 0..100 {
+        if taken.is_some() {
+            break;
+        }
+        // A server takes a moment to notice that its connection was ended.
+        tokio::time::sleep(LOOK).await;
+        taken = Presence::alone(&bed.location).await.unwrap();
+    }
+    let restoring = taken.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), platform.lost(LOOK))
+        .await
+        .unwrap();
+    restoring.end().await;
 }
 
 async fn every_table_is_carried_or_has_a_reason(bed: Bed) {
