@@ -3,6 +3,7 @@
 mod client;
 mod configuration;
 mod serve;
+mod state;
 mod token;
 
 use std::process::ExitCode;
@@ -37,6 +38,15 @@ enum Command {
         after_help = "It needs the platform's CLICK_DEPLOY_DATA_DIR and ENCRYPTION_KEY.\n\nExamples:\n  click-deploy token --name ci"
     )]
     Token(token::Token),
+    /// Take the platform's state out into one file, while it runs
+    #[command(after_help = state::BACKUP_EXAMPLES)]
+    Backup(state::Backup),
+    /// Put a backup of the platform's state into its database
+    #[command(after_help = state::RESTORE_EXAMPLES)]
+    Restore(state::Restore),
+    /// Move the platform's state to another database
+    #[command(after_help = state::MIGRATE_EXAMPLES)]
+    Migrate(state::Migrate),
     #[command(flatten)]
     Client(client::Command),
 }
@@ -45,8 +55,8 @@ fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     // A client waits for one server; the platform has work for every core.
     let runtime = match command {
-        Command::Client(_) | Command::Token(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         Command::Serve => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -58,6 +68,9 @@ fn main() -> ExitCode {
     match command {
         Command::Client(command) => runtime.block_on(client::run(command, &global, Cli::command())),
         Command::Serve => ended(runtime.block_on(serve::run())),
+        Command::Backup(ask) => runtime.block_on(state::run(&state::Command::Backup(&ask), &global)),
+        Command::Restore(ask) => runtime.block_on(state::run(&state::Command::Restore(&ask), &global)),
+        Command::Migrate(ask) => runtime.block_on(state::run(&state::Command::Migrate(&ask), &global)),
         Command::Token(ask) => ended(runtime.block_on(token::run(&ask))),
     }
 }

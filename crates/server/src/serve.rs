@@ -21,11 +21,14 @@ use drivers::{
     source::{GitPolicy, GitSources},
 };
 use engine::{BuildCache, Engine, Notices, Runner, Settings, World};
-use store::Store;
+use store::{Location, Presence, Store};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Configuration;
+
+/// How often the lock on the database is looked at.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// The organization until accounts bring others.
 pub(crate) const FIRST_ORGANIZATION: &str = "default";
@@ -56,6 +59,7 @@ pub(crate) async fn run() -> Result<(), Failed> {
             cause,
         )
     })?;
+    let presence = present(&configuration.database).await?;
     let store = Store::open(&configuration.database, configuration.sealer.clone())
         .await
         .map_err(|cause| {
@@ -78,14 +82,36 @@ pub(crate) async fn run() -> Result<(), Failed> {
     let api = Api::new(Engine::new(Arc::clone(&world)));
     tracing::info!("the API listens on http://{}", configuration.listen);
     let serving = tokio::spawn(api.serve(listener, stop.clone().cancelled_owned()));
-    stop_signal().await?;
+    tokio::select! {
+        signal = stop_signal() => signal?,
+        () = presence.lost(LOOK) => {
+            return Err(format!(
+                "{} was away, and a restore or a move took it meanwhile: start again when that is done",
+                configuration.database
+            )
+            .into());
+        }
+    }
     tracing::info!("stopping; what is under way goes on after the next start");
     stop.cancel();
     // Live readers would be waited for without end.
     let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
     let _ = tokio::time::timeout(Duration::from_secs(5), runner).await;
     store.close().await;
+    presence.end().await;
     Ok(())
+}
+
+/// Takes the place of a platform in the database, so that nothing is put in its place meanwhile.
+async fn present(database: &Location) -> Result<Presence, Failed> {
+    let what = format!("DATABASE_URL: the database {database} cannot be opened");
+    let presence = Presence::shared(database).await;
+    presence.map_err(|cause| failed(&what, report(&cause)))?.ok_or_else(|| {
+        failed(
+            &what,
+            "a `click-deploy restore` or `click-deploy migrate` works on it: wait until that is done",
+        )
+    })
 }
 
 fn start_log() {
@@ -127,20 +153,29 @@ fn clear_scratch(scratch: &Path) {
     }
 }
 
-/// Locks a file for as long as the answer lives; the system lets go of it however the process ends.
-fn lock(path: &Path) -> Result<fs::File, Failed> {
+/// Locks a file for as long as the answer lives; the system lets go of it however the process ends. None when another
+/// process has it.
+pub(crate) fn try_lock(path: &Path) -> std::io::Result<Option<fs::File>> {
     let file = fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(path)
-        .map_err(|cause| failed("the lock file cannot be opened", cause))?;
+        .open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            Err(format!("another `click-deploy serve` uses {}: stop it first", path.display()).into())
-        }
-        Err(fs::TryLockError::Error(cause)) => Err(failed("the lock file cannot be locked", cause)),
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(cause)) => Err(cause),
+    }
+}
+
+fn lock(path: &Path) -> Result<fs::File, Failed> {
+    match try_lock(path).map_err(|cause| failed("the lock file cannot be locked", cause))? {
+        Some(file) => Ok(file),
+        None => Err(format!(
+            "another `click-deploy serve`, or a restore, uses {}: stop it first",
+            path.display()
+        )
+        .into()),
     }
 }
 

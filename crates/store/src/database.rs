@@ -85,7 +85,7 @@ impl Store {
     /// Opens the database and migrates it. A file is made when it is not there; a database on a server has to be.
     ///
     /// # Errors
-    /// When it cannot be opened within 10 s, or is of a newer version.
+    /// When it cannot be opened within 10 s, is of a newer version, or holds a restore that did not end.
     pub async fn open(location: &Location, sealer: Sealer) -> Result<Self> {
         Box::pin(migrations::migrate(location, None)).await?;
         let (readers, writers) = match &location.0 {
@@ -93,6 +93,16 @@ impl Store {
             Place::Postgres(options) => Box::pin(connect_postgres(options)).await?,
             Place::MariaDb(options) => Box::pin(connect_mariadb(options)).await?,
         };
+        if query(migrations::OLDEST)
+            .fetch_one(&readers)
+            .await?
+            .get::<i64>("oldest")
+            == 0
+        {
+            readers.close().await;
+            writers.close().await;
+            return Err(Error::Unfinished);
+        }
         Ok(Self {
             readers,
             writers,

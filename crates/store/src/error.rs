@@ -48,6 +48,12 @@ pub enum Error {
         /// What the program knows.
         known: i64,
     },
+    /// A restore into the database, or a move to it, did not end.
+    #[error(
+        "a restore into this database, or a move to it, began and did not end: it holds a part of the state. Run the same \
+         `click-deploy restore` or `click-deploy migrate` again, which begins anew"
+    )]
+    Unfinished,
     /// The database does not answer, or is too busy, and will do later. Nothing was written, unless it fell silent while
     /// it was told to commit.
     #[error("the database does not answer")]

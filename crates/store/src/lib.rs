@@ -4,6 +4,7 @@
 
 mod database;
 pub mod deployments;
+pub mod dump;
 mod error;
 pub mod idempotency;
 pub mod jobs;
@@ -21,6 +22,7 @@ pub mod variables;
 pub use database::{Store, Tries, Write};
 pub use error::Error;
 pub use location::{BadLocation, Location};
+pub use sql::Presence;
 
 /// The result of everything here.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -48,9 +48,14 @@ const MIGRATIONS: [Migration; 3] = [
     migration!(4, "0004_removed_logs"),
 ];
 
-const MAKE: &str =
+/// Number 0 is no migration: it marks a database into which a restore, or a move, began and did not end.
+pub(crate) const MAKE: &str =
     "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL PRIMARY KEY, applied_at_ms BIGINT NOT NULL)";
-const NEWEST: &str = "SELECT COALESCE(MAX(number), 0) AS newest FROM schema_migrations";
+pub(crate) const NEWEST: &str = "SELECT COALESCE(MAX(number), 0) AS newest FROM schema_migrations";
+
+pub(crate) const OLDEST: &str = "SELECT COALESCE(MIN(number), 1) AS oldest FROM schema_migrations";
+pub(crate) const MARK: &str = "INSERT INTO schema_migrations (number, applied_at_ms) VALUES (0, ?)";
+pub(crate) const UNMARK: &str = "DELETE FROM schema_migrations WHERE number = 0";
 
 /// The name of the lock on a server: of one database, of this product.
 const LOCK_POSTGRES: &str = "SELECT pg_advisory_lock(7400, hashtext(current_database()))";
@@ -102,7 +107,8 @@ fn statements(file: &'static str) -> impl Iterator<Item = &'static str> {
     file.split(";\n").map(str::trim).filter(|one| !one.is_empty())
 }
 
-fn known() -> i64 {
+/// The number of the newest migration.
+pub(crate) fn known() -> i64 {
     MIGRATIONS.iter().map(|one| one.number).max().unwrap_or(0)
 }
 
@@ -155,7 +161,7 @@ pub(crate) async fn migrate(location: &Location, target: Option<i64>) -> Result<
     }
 }
 
-async fn on_sqlite(connection: &mut SqliteConnection, target: i64) -> Result<i64> {
+pub(crate) async fn on_sqlite(connection: &mut SqliteConnection, target: i64) -> Result<i64> {
     connection.execute(MAKE).await?;
     loop {
         // What was found holds as long as the write lock.

@@ -49,6 +49,21 @@ impl Sealer {
         Ok(LessSafeKey::new(UnboundKey::from(okm)))
     }
 
+    /// A value that only this key has, and that says nothing of it: a backup is put back with the key that it was made
+    /// with.
+    ///
+    /// # Errors
+    /// Never in practice: the length is one that HKDF gives.
+    pub fn check_value(&self) -> Result<String> {
+        let mut value = [0; 32];
+        let okm = self
+            .root
+            .expand(&[b"check value"], hkdf::HKDF_SHA256)
+            .map_err(|_| Error::Sealed)?;
+        okm.fill(&mut value).map_err(|_| Error::Sealed)?;
+        Ok(STANDARD.encode(value))
+    }
+
     /// Seals a value for a row.
     ///
     /// # Errors

@@ -8,12 +8,12 @@ mod config;
 mod deployments;
 mod doctor;
 mod environment;
-mod error;
+pub(crate) mod error;
 mod feed;
 mod follow;
-mod login;
+pub(crate) mod login;
 mod logs;
-mod output;
+pub(crate) mod output;
 mod pack;
 mod plan;
 mod remote;
@@ -50,10 +50,10 @@ pub(crate) struct Global {
     token_file: Option<PathBuf>,
     /// Print JSON on standard output, everything else on standard error
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
     /// Print nothing on standard error but errors
     #[arg(long, short, global = true)]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// The client's commands.

@@ -4,14 +4,17 @@
 //! and how a row is locked, are written here and nowhere else.
 
 mod pool;
+mod presence;
 mod row;
 mod value;
 
 use std::{borrow::Cow, time::Duration};
 
-pub(crate) use pool::{Pool, Transaction, connect_mariadb, connect_postgres, connect_sqlite};
+pub(crate) use pool::{Pool, Transaction, connect_alone, connect_mariadb, connect_postgres, connect_sqlite};
+pub use presence::Presence;
 pub(crate) use row::Row;
 use sqlx::{AssertSqlSafe, MySql, Postgres, Sqlite};
+pub(crate) use value::Kind;
 pub(crate) use value::Value;
 
 use crate::{Error, Result};
@@ -24,13 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 #[must_use = "a statement does nothing until it is run"]
 pub(crate) struct Statement {
-    sql: &'static str,
+    sql: Cow<'static, str>,
     values: Vec<Value>,
     locking: bool,
 }
 
 /// A statement without values yet.
 pub(crate) fn query(sql: &'static str) -> Statement {
+    written(Cow::Borrowed(sql))
+}
+
+/// A statement that was put together from the names of our own schema, for `dump` alone.
+pub(crate) fn written(sql: Cow<'static, str>) -> Statement {
     Statement {
         sql,
         values: Vec::new(),
@@ -77,16 +85,16 @@ macro_rules! run {
     ($statement:expr, $on:expr, $method:ident) => {{
         let Statement { sql, values, locking } = $statement;
         match $on {
-            On::Pool(Pool::Sqlite(pool)) => Ran::Sqlite(bound!(Sqlite, sql, values).$method(pool).await?),
+            On::Pool(Pool::Sqlite(pool)) => Ran::Sqlite(bound!(Sqlite, sqlite(sql), values).$method(pool).await?),
             On::Transaction(Transaction::Sqlite(one)) => {
-                Ran::Sqlite(bound!(Sqlite, sql, values).$method(&mut **one).await?)
+                Ran::Sqlite(bound!(Sqlite, sqlite(sql), values).$method(&mut **one).await?)
             }
             On::Pool(Pool::Postgres(pool)) => {
-                let sql = AssertSqlSafe(postgres(sql, locking));
+                let sql = AssertSqlSafe(postgres(&sql, locking));
                 Ran::Postgres(patiently(bound!(Postgres, sql, values).$method(pool)).await?)
             }
             On::Transaction(Transaction::Postgres(one)) => {
-                let sql = AssertSqlSafe(postgres(sql, locking));
+                let sql = AssertSqlSafe(postgres(&sql, locking));
                 Ran::Postgres(patiently(bound!(Postgres, sql, values).$method(&mut **one)).await?)
             }
             On::Pool(Pool::MariaDb(pool)) => {
@@ -135,8 +143,12 @@ fn postgres(sql: &str, locking: bool) -> String {
     numbered
 }
 
-fn mariadb(sql: &'static str, locking: bool) -> String {
-    let sql = Cow::Borrowed(sql);
+/// As sqlx takes it; its texts come from constants, or from names of our own schema.
+fn sqlite(sql: Cow<'static, str>) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql.into_owned())
+}
+
+fn mariadb(sql: Cow<'static, str>, locking: bool) -> String {
     if locking { sql + " FOR UPDATE" } else { sql }.into_owned()
 }
 
@@ -144,6 +156,12 @@ impl Statement {
     /// Binds the next value.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
+        self
+    }
+
+    /// Binds a value as it is, with a NUL in a text too: `dump` carries what is there.
+    pub(crate) fn bind_value(mut self, value: Value) -> Self {
+        self.values.push(value);
         self
     }
 
@@ -208,7 +226,7 @@ mod tests {
     #[test]
     fn a_lock_is_written_as_each_server_has_it() {
         assert_eq!(postgres("SELECT 1", true), "SELECT 1 FOR NO KEY UPDATE");
-        assert_eq!(mariadb("SELECT ?", true), "SELECT ? FOR UPDATE");
-        assert_eq!(mariadb("SELECT ?", false), "SELECT ?");
+        assert_eq!(mariadb("SELECT ?".into(), true), "SELECT ? FOR UPDATE");
+        assert_eq!(mariadb("SELECT ?".into(), false), "SELECT ?");
     }
 }

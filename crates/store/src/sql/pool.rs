@@ -11,7 +11,7 @@ use sqlx::{
 };
 
 use super::patiently;
-use crate::Result;
+use crate::{Result, location::Place};
 
 /// How long a connection is waited for.
 const ACQUIRE: Duration = Duration::from_secs(10);
@@ -43,7 +43,28 @@ pub(crate) enum Transaction {
     MariaDb(sqlx::Transaction<'static, MySql>),
 }
 
+/// For one connection that reads or writes everything: each statement of a transaction sees the same state, and nothing
+/// ends it because whoever reads the answer is slow.
+const SET_UP_POSTGRES_ALONE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+    SET statement_timeout = 0; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = 0";
+const SET_UP_MARIADB_ALONE: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET SESSION \
+    sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', max_statement_time = 0, \
+    innodb_lock_wait_timeout = 10, idle_transaction_timeout = 0";
+
 impl Pool {
+    /// Begins a transaction that reads one state, whatever is written meanwhile; on a pool of [`connect_alone`].
+    pub(crate) async fn begin_snapshot(&self) -> Result<Transaction> {
+        const MARIADB: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+        Box::pin(async {
+            Ok(match self {
+                Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
+                Self::Postgres(pool) => Transaction::Postgres(patiently(pool.begin_with("BEGIN READ ONLY")).await?),
+                Self::MariaDb(pool) => Transaction::MariaDb(patiently(pool.begin_with(MARIADB)).await?),
+            })
+        })
+        .await
+    }
+
     /// Begins a transaction that will write. On SQLite it begins immediate: one that reads first and then writes would
     /// be refused as soon as another one wrote in between.
     pub(crate) async fn begin(&self) -> Result<Transaction> {
@@ -86,9 +107,9 @@ fn sized<D: sqlx::Database>(options: PoolOptions<D>) -> PoolOptions<D> {
         .idle_timeout(IDLE)
 }
 
-/// Readers and the one writer of a file.
-pub(crate) async fn connect_sqlite(file: &Path) -> Result<(Pool, Pool)> {
-    let options = SqliteConnectOptions::new()
+/// What is set on each connection to a file.
+fn file_options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
         .foreign_keys(true)
@@ -97,7 +118,12 @@ pub(crate) async fn connect_sqlite(file: &Path) -> Result<(Pool, Pool)> {
         // killed process loses nothing. A deployment that is lost so is found as an orphan and removed.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(10))
-        .statement_cache_capacity(64);
+        .statement_cache_capacity(64)
+}
+
+/// Readers and the one writer of a file.
+pub(crate) async fn connect_sqlite(file: &Path) -> Result<(Pool, Pool)> {
+    let options = file_options(file);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         // When the disk is full SQLite undoes the transaction by itself, and the connection goes on believing that it is
@@ -133,4 +159,30 @@ pub(crate) async fn connect_mariadb(options: &MySqlConnectOptions) -> Result<(Po
             .connect_with(options.clone())
     };
     Ok((Pool::MariaDb(pool().await?), Pool::MariaDb(pool().await?)))
+}
+
+/// One connection for as long as the answer lives: for a whole copy, or for a lock. A file is made if `make` says so.
+pub(crate) async fn connect_alone(place: &Place, make: bool) -> Result<Pool> {
+    fn alone<D: sqlx::Database>() -> PoolOptions<D> {
+        PoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    }
+    Ok(match place {
+        Place::Sqlite(file) => Pool::Sqlite(alone().connect_with(file_options(file).create_if_missing(make)).await?),
+        Place::Postgres(options) => {
+            let pool = alone::<Postgres>().after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SET_UP_POSTGRES_ALONE).await.map(drop) })
+            });
+            Pool::Postgres(pool.connect_with((**options).clone()).await?)
+        }
+        Place::MariaDb(options) => {
+            let pool = alone::<MySql>().after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SET_UP_MARIADB_ALONE).await.map(drop) })
+            });
+            Pool::MariaDb(pool.connect_with((**options).clone()).await?)
+        }
+    })
 }

@@ -1,7 +1,22 @@
 //! The closed set of values that a statement takes.
 
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// 64 bits, signed.
+    Integer,
+    /// 64 bits.
+    Float,
+    /// Unicode.
+    Text,
+    /// Anything.
+    Bytes,
+}
+
 /// A value, or nothing.
 #[derive(Clone)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum Value {
     Integer(Option<i64>),
     Float(Option<f64>),

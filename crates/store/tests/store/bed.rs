@@ -190,6 +190,11 @@ impl Bed {
         self.location.as_file().unwrap().parent().unwrap()
     }
 
+    /// A folder without uploads.
+    pub(crate) fn own(&self) -> &std::path::Path {
+        std::path::Path::new("/nowhere")
+    }
+
     pub(crate) async fn run(&self, sql: &str) -> Vec<String> {
         self.place.run(sql).await
     }

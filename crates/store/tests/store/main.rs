@@ -5,6 +5,7 @@
 mod bed;
 mod concurrency;
 mod deployments;
+mod dump;
 mod jobs;
 mod logs;
 mod migrations;
