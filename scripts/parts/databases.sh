@@ -53,7 +53,7 @@ start_postgres() {
 }
 
 start_mariadb() {
-  local folder=$DATABASES/mariadb port socket=$RUN/mariadb.sock
+  local folder=$DATABASES/mariadb port socket
   ! database_runs mariadb || return 0
   rm -rf "$folder"; mkdir -p "$folder"; own_database "$folder"
   port=$(free_port); echo "$port" >"$RUN/mariadb.port"
@@ -64,7 +64,7 @@ start_mariadb() {
   (cd "$folder" && as_database mariadbd --no-defaults --datadir="$folder/data" --socket="$socket" --pid-file="$folder/pid" --bind-address=127.0.0.1 \
     --port="$port" --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-buffer-pool-size=64M \
     --innodb-log-file-size=16M --innodb-use-native-aio=0 --performance-schema=off --max-connections=300 >>"$LOG/mariadb.log" 2>&1 </dev/null 9>&- &)
-  wait_until 60 mariadb-admin --no-defaults --socket="$socket" -u root ping || { show_end "$LOG/mariadb.log"; die "MariaDB does not answer, see $LOG/mariadb.log"; }
+  wait_until 60 mariadb --no-defaults --socket="$socket" -u root -e "SELECT 1" || { show_end "$LOG/mariadb.log"; die "MariaDB does not answer, see $LOG/mariadb.log"; }
   cp "$folder/pid" "$RUN/mariadb.pid"
   mariadb --no-defaults --socket="$socket" -u root -e "CREATE DATABASE click_deploy CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
     CREATE USER 'click-deploy'@'%' IDENTIFIED BY 'click-deploy'; GRANT ALL ON *.* TO 'click-deploy'@'%'"

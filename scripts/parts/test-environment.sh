@@ -35,10 +35,13 @@ export_test_environment() {
     export CLICK_DEPLOY_TEST_REGISTRY=$REGISTRY
     export CLICK_DEPLOY_TEST_AUTH_REGISTRY=$AUTH_REGISTRY CLICK_DEPLOY_TEST_AUTH_REGISTRY_USERNAME=click-deploy CLICK_DEPLOY_TEST_AUTH_REGISTRY_PASSWORD=click-deploy-test
   fi
+  local address
+  address=$(postgres_url); [ -z "$address" ] || export CLICK_DEPLOY_TEST_POSTGRES_URL=$address
+  address=$(mariadb_url); [ -z "$address" ] || export CLICK_DEPLOY_TEST_MARIADB_URL=$address
   [ ! -x "$BIN/caddy" ] || export CLICK_DEPLOY_TEST_CADDY=$BIN/caddy
   [ ! -x "$BIN/click-deploy" ] || export CLICK_DEPLOY_TEST_BIN=$BIN/click-deploy
   export CLICK_DEPLOY_TEST_BASE_IMAGE_PROGRAM=$ROOT/images/provide
   # In CI an absent counterpart is a failure, not a skipped test.
-  [ "${CI:-}" != true ] || export CLICK_DEPLOY_REQUIRE=docker,buildkit,registry,caddy
+  [ "${CI:-}" != true ] || export CLICK_DEPLOY_REQUIRE=docker,buildkit,registry,caddy,postgresql,mariadb
 }
 test_environment_words() { env | sed -n 's/^\(CLICK_DEPLOY_TEST_[A-Z_]*\|CLICK_DEPLOY_REQUIRE\)=.*/ \1/p' | sort | tr -d '\n'; }

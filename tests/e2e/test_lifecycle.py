@@ -52,6 +52,7 @@ def test_a_rollback_brings_back_image_variables_and_settings_together(platform, 
     assert platform.page(service["url"]) == "first"
 
 
+@pytest.mark.each_database
 def test_a_redeployment_takes_the_image_with_the_variables_of_now(platform, api, project):
     service = api.service(project, "redeployed", {"kind": "upload"}, drain_timeout_seconds=1)
     first = api.live(api.upload(service["id"], sources.tar_gz(app_files("built once"))))

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 
+import pytest
 from bed import sources
 from bed.api import numbered
 from bed.sources import app_files
@@ -64,6 +65,7 @@ def test_a_running_log_of_five_thousand_lines_is_whole_although_the_server_is_re
     assert [line["message"] for line in api.get(path, params={"tail": 3})["items"]] == wanted[-3:]
 
 
+@pytest.mark.each_database
 def test_lines_are_searched_filtered_by_level_and_cleaned_of_what_a_terminal_or_a_browser_would_act_on(platform, api, project, serving):
     service = serving("said")
     said = ["\x1b[31mred alert\x1b[0m", "<script>alert(1)</script>", "100% of_it! matched", "\x1b]0;title\x07plain", "grün ✓ 日本"]

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from bed import sources
 from bed.counterparts import docker
 from bed.sources import app_files
@@ -39,6 +40,7 @@ def test_a_commit_becomes_a_page_and_everything_that_it_took_is_recorded(platfor
     assert platform.page(again["url"]) == "one"
 
 
+@pytest.mark.each_database
 def test_the_newest_commit_the_exact_one_and_another_branch_are_deployed_as_asked(platform, api, project, repository):
     first = repository.commit(app_files("first"))
     second = repository.commit(app_files("second"))

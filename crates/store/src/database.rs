@@ -1,6 +1,8 @@
 //! The state, and how it is written.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{
     Error, Location, Result,
@@ -28,23 +30,29 @@ pub struct Write {
     pub(crate) transaction: Transaction,
 }
 
-/// How often a write that stood in another one's way is done again.
-const TRIES: u32 = 10;
+/// How long a write that stands in others' way is done again.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Counts how often a write was begun again; see [`transaction!`](crate::transaction).
+/// Says when a write is begun again; see [`transaction!`](crate::transaction).
 #[derive(Default)]
-pub struct Tries(u32);
+pub struct Tries {
+    first: Option<Instant>,
+    number: u32,
+}
 
 impl Tries {
     /// Waits a moment and says yes when the write was undone because of another one.
     pub async fn again(&mut self, error: &Error) -> bool {
-        if !error.is_conflict() || self.0 >= TRIES {
+        if !error.is_conflict() || self.first.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return false;
         }
-        self.0 += 1;
-        // Two that met do not meet again: the clock's last digits differ.
-        let jitter = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs() % 20_000;
-        tokio::time::sleep(Duration::from_micros(u64::from(self.0 * 5_000 + jitter))).await;
+        // Those that met wait for different times, up to 10 ms, 20 ms, … 320 ms, or they would meet again.
+        let mut random = [0; 2];
+        let _ = SystemRandom::new().fill(&mut random);
+        let share = u64::from(u16::from_le_bytes(random));
+        let most_us = 10_000_u64 << self.number.min(5);
+        self.number += 1;
+        tokio::time::sleep(Duration::from_micros(most_us * share / u64::from(u16::MAX))).await;
         true
     }
 }
@@ -57,12 +65,13 @@ macro_rules! transaction {
     ($store:expr, |$write:ident| $body:block) => {{
         let mut tries = $crate::Tries::default();
         loop {
-            let end: $crate::Result<_> = async {
+            // On the heap: what a whole write needs would lie in the future of each of its callers.
+            let end: $crate::Result<_> = Box::pin(async {
                 let mut $write = $store.write().await?;
                 let value = $body;
                 $write.commit().await?;
                 Ok(value)
-            }
+            })
             .await;
             match end {
                 Err(error) if tries.again(&error).await => {}
@@ -78,11 +87,11 @@ impl Store {
     /// # Errors
     /// When it cannot be opened within 10 s, or is of a newer version.
     pub async fn open(location: &Location, sealer: Sealer) -> Result<Self> {
-        migrations::migrate(location, None).await?;
+        Box::pin(migrations::migrate(location, None)).await?;
         let (readers, writers) = match &location.0 {
-            Place::Sqlite(file) => connect_sqlite(file).await?,
-            Place::Postgres(options) => connect_postgres(options).await?,
-            Place::MariaDb(options) => connect_mariadb(options).await?,
+            Place::Sqlite(file) => Box::pin(connect_sqlite(file)).await?,
+            Place::Postgres(options) => Box::pin(connect_postgres(options)).await?,
+            Place::MariaDb(options) => Box::pin(connect_mariadb(options)).await?,
         };
         Ok(Self {
             readers,
@@ -103,7 +112,7 @@ impl Store {
     /// # Errors
     /// When a migration fails; the ones before it stay.
     pub async fn migrate(&self, target: Option<i64>) -> Result<i64> {
-        migrations::migrate(&self.location, target).await
+        Box::pin(migrations::migrate(&self.location, target)).await
     }
 
     /// Begins a write. Where it can be repeated as a whole, use [`transaction!`](crate::transaction).

@@ -11,6 +11,8 @@ NAMES = {
     "buildkit": "CLICK_DEPLOY_TEST_BUILDKIT_HOST",
     "registry": "CLICK_DEPLOY_TEST_REGISTRY",
     "caddy": "CLICK_DEPLOY_TEST_CADDY",
+    "postgresql": "CLICK_DEPLOY_TEST_POSTGRES_URL",
+    "mariadb": "CLICK_DEPLOY_TEST_MARIADB_URL",
     "executable": "CLICK_DEPLOY_TEST_BIN",
 }
 

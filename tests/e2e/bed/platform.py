@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from . import counterparts
+from . import counterparts, database
 from .api import Api
 from .counterparts import docker
 from .processes import Program, free_port, wait_until
@@ -42,6 +41,7 @@ class Platform:
         self.proxy_port = proxy_port
         self.proxy_admin = f"http://127.0.0.1:{admin_port}"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.database = database.of(self.folder)
         self.caddy = Program(
             "caddy",
             [counterparts.need("caddy"), "run", "--config", str(ROOT / "proxy" / "caddy.json")],
@@ -70,6 +70,7 @@ class Platform:
             "DOCKER_HOST": docker_host or self.engine,
             "GIT_ALLOW_FILE_URLS": "true",
             "PLATFORM_MARKER": MARKER,
+            **self.database.settings,
             **settings,
         }
         program = os.environ.get("CLICK_DEPLOY_TEST_BASE_IMAGE_PROGRAM")
@@ -119,9 +120,11 @@ class Platform:
         with contextlib.suppress(Exception):
             self.serve.kill()
         try:
-            if (self.data / "click-deploy.db").exists():
+            if self.installation:
                 remove_everything_of(self.installation)
         finally:
+            with contextlib.suppress(Exception):
+                self.database.end()
             with contextlib.suppress(Exception):
                 self.caddy.stop(5)
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -187,9 +190,8 @@ class Platform:
 
     @property
     def installation(self):
-        """The name on everything that it started."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.data / 'click-deploy.db'}?mode=ro", uri=True)) as database:
-            return database.execute("SELECT value FROM installation").fetchone()[0]
+        """The name on everything that it started; None before its first start."""
+        return self.database.value("SELECT value FROM installation WHERE name = 'name'")
 
     def containers(self, everything=True, **labels):
         """Containers with these labels (`resource=…`, `deployment=…`), by `docker inspect`."""

@@ -155,20 +155,29 @@ impl Statement {
 
     /// Runs it; how many rows it wrote. An `UPDATE` counts the rows that it found, changed or not.
     pub(crate) async fn execute(self, on: impl Into<On<'_>>) -> Result<u64> {
-        Ok(match run!(self, on.into(), execute) {
-            Ran::Sqlite(done) => done.rows_affected(),
-            Ran::Postgres(done) => done.rows_affected(),
-            Ran::MariaDb(done) => done.rows_affected(),
+        let on = on.into();
+        // On the heap: the futures of three drivers would make those of all callers large.
+        Box::pin(async move {
+            Ok(match run!(self, on, execute) {
+                Ran::Sqlite(done) => done.rows_affected(),
+                Ran::Postgres(done) => done.rows_affected(),
+                Ran::MariaDb(done) => done.rows_affected(),
+            })
         })
+        .await
     }
 
     /// Every row.
     pub(crate) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>> {
-        Ok(match run!(self, on.into(), fetch_all) {
-            Ran::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
-            Ran::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
-            Ran::MariaDb(rows) => rows.into_iter().map(Row::MariaDb).collect(),
+        let on = on.into();
+        Box::pin(async move {
+            Ok(match run!(self, on, fetch_all) {
+                Ran::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
+                Ran::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
+                Ran::MariaDb(rows) => rows.into_iter().map(Row::MariaDb).collect(),
+            })
         })
+        .await
     }
 
     /// The one row that a key has.

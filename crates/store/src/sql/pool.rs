@@ -10,6 +10,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use super::patiently;
 use crate::Result;
 
 /// How long a connection is waited for.
@@ -46,11 +47,14 @@ impl Pool {
     /// Begins a transaction that will write. On SQLite it begins immediate: one that reads first and then writes would
     /// be refused as soon as another one wrote in between.
     pub(crate) async fn begin(&self) -> Result<Transaction> {
-        Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
-            Self::MariaDb(pool) => Transaction::MariaDb(pool.begin().await?),
+        Box::pin(async {
+            Ok(match self {
+                Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+                Self::Postgres(pool) => Transaction::Postgres(patiently(pool.begin()).await?),
+                Self::MariaDb(pool) => Transaction::MariaDb(patiently(pool.begin()).await?),
+            })
         })
+        .await
     }
 
     pub(crate) async fn close(&self) {
@@ -64,12 +68,14 @@ impl Pool {
 
 impl Transaction {
     pub(crate) async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
-            Self::MariaDb(transaction) => transaction.commit().await?,
-        }
-        Ok(())
+        Box::pin(async {
+            match self {
+                Self::Sqlite(transaction) => Ok(transaction.commit().await?),
+                Self::Postgres(transaction) => patiently(transaction.commit()).await,
+                Self::MariaDb(transaction) => patiently(transaction.commit()).await,
+            }
+        })
+        .await
     }
 }
 

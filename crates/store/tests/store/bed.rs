@@ -119,22 +119,27 @@ impl Place {
 
     /// Runs a statement past the store; the first column of its rows, as text.
     pub(crate) async fn run(&self, sql: &str) -> Vec<String> {
+        self.column(sql, 0).await
+    }
+
+    /// Runs a statement past the store; a column of its rows, as text.
+    pub(crate) async fn column(&self, sql: &str, index: usize) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::File(_) => {
                 let mut connection = SqliteConnection::connect(&self.url()).await.unwrap();
                 let rows = connection.fetch_all(sql).await.unwrap();
-                rows.iter().map(|row| row.get_unchecked::<String, _>(0)).collect()
+                rows.iter().map(|row| row.get_unchecked::<String, _>(index)).collect()
             }
             Self::Server { .. } if self.is_postgres() => {
                 let mut connection = PgConnection::connect(&self.url()).await.unwrap();
                 let rows = connection.fetch_all(sql).await.unwrap();
-                rows.iter().map(|row| row.get_unchecked::<String, _>(0)).collect()
+                rows.iter().map(|row| row.get_unchecked::<String, _>(index)).collect()
             }
             Self::Server { .. } => {
                 let mut connection = MySqlConnection::connect(&self.url()).await.unwrap();
                 let rows = connection.fetch_all(sql).await.unwrap();
-                rows.iter().map(|row| row.get_unchecked::<String, _>(0)).collect()
+                rows.iter().map(|row| row.get_unchecked::<String, _>(index)).collect()
             }
         }
     }

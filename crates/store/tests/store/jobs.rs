@@ -146,10 +146,10 @@ async fn a_job_that_is_over_is_not_taken_by_a_worker_that_saw_it_before(bed: Bed
     assert_eq!(holder.job.id, expired);
     let late = bed.another().await;
     let mut write = bed.store.write().await.unwrap();
+    write.finish_job(&holder, None).await.unwrap();
     // It sees both as its own, and waits for the one who writes.
     let claiming = tokio::spawn(async move { late.claim_jobs("late", 60_000, 10).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    write.finish_job(&holder, None).await.unwrap();
     write.commit().await.unwrap();
     let taken: Vec<JobId> = claiming
         .await
@@ -166,10 +166,10 @@ async fn a_waiting_job_that_is_cancelled_is_not_taken_by_a_worker_that_saw_it_be
     let id = enqueue(&bed, "work", "key").await;
     let late = bed.another().await;
     let mut write = bed.store.write().await.unwrap();
-    let claiming = tokio::spawn(async move { late.claim_jobs("late", 60_000, 10).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(write.cancel_waiting("work", "key").await.unwrap());
     assert!(!write.cancel_waiting("work", "key").await.unwrap(), "once");
+    let claiming = tokio::spawn(async move { late.claim_jobs("late", 60_000, 10).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
     write.commit().await.unwrap();
     assert_eq!(claiming.await.unwrap().unwrap(), []);
     assert_eq!(bed.store.job(bed.organization, id).await.unwrap().status, "done");

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod bed;
+mod concurrency;
 mod deployments;
 mod jobs;
 mod logs;
 mod migrations;
+mod outages;
 mod secrets;
+mod statements;
 mod tenancy;
 mod versions;
