@@ -9,7 +9,7 @@ use crate::{
     location::Place,
     migrations,
     seal::Sealer,
-    sql::{Pool, Statement, Transaction, connect_mariadb, connect_postgres, connect_sqlite, query},
+    sql::{Pool, Statement, Transaction, Wakes, connect_mariadb, connect_postgres, connect_sqlite, query},
 };
 
 /// The state. Cheap to clone.
@@ -105,6 +105,21 @@ impl Store {
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Hears what other processes of the same database send.
+    #[must_use]
+    pub fn wakes(&self) -> Wakes {
+        Wakes::new(match &self.location.0 {
+            Place::Postgres(options) => Some((**options).clone()),
+            _ => None,
+        })
+    }
+
+    /// Whether other processes wake this one, or it has to look by itself.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        matches!(self.location.0, Place::Postgres(_))
     }
 
     /// Brings the schema to an older or newer migration.

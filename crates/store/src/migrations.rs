@@ -42,7 +42,11 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [Migration; 2] = [migration!(1, "0001_deployments"), migration!(2, "0002_indexes")];
+const MIGRATIONS: [Migration; 3] = [
+    migration!(1, "0001_deployments"),
+    migration!(2, "0002_indexes"),
+    migration!(3, "0003_job_queue"),
+];
 
 const MAKE: &str =
     "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL PRIMARY KEY, applied_at_ms BIGINT NOT NULL)";

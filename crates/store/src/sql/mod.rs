@@ -6,6 +6,7 @@
 mod pool;
 mod row;
 mod value;
+mod wake;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,6 +14,7 @@ pub(crate) use pool::{Pool, Transaction, connect_mariadb, connect_postgres, conn
 pub(crate) use row::Row;
 use sqlx::{AssertSqlSafe, MySql, Postgres, Sqlite};
 pub(crate) use value::Value;
+pub use wake::Wakes;
 
 use crate::{Error, Result};
 

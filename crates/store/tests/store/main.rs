@@ -9,6 +9,7 @@ mod jobs;
 mod logs;
 mod migrations;
 mod outages;
+mod queue;
 mod secrets;
 mod statements;
 mod tenancy;
