@@ -10,6 +10,7 @@ mod health;
 mod idempotency;
 mod jobs;
 mod logs;
+mod metrics;
 mod problem;
 mod projects;
 mod services;
@@ -108,6 +109,7 @@ impl Api {
             .route("/deployments/{id}/logs/stream", get(logs::build_stream))
             .route("/jobs", get(jobs::list))
             .route("/jobs/{id}", get(jobs::show))
+            .route("/jobs/{id}/retry", post(jobs::retry))
             .layer(middleware::from_fn_with_state(self.clone(), idempotency::honour));
         let header_value = |name: &'static str, value: &'static str| {
             SetResponseHeaderLayer::overriding(HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -116,6 +118,7 @@ impl Api {
             .nest(BASE, routes)
             .route("/health", get(health::alive))
             .route("/health/ready", get(health::ready))
+            .route("/metrics", get(metrics::show))
             .route("/openapi.json", get(document::serve))
             .route("/docs", get(explorer::to_folder))
             .route("/docs/", get(explorer::page))

@@ -158,9 +158,6 @@ async fn round(world: &Arc<World>, memory: &mut Memory) -> Result<(), crate::Err
     }
     remove_networks(world).await?;
     remove_files(world, &unfinished).await;
-    let week_ago = store::now_ms() - 7 * 24 * 3600 * 1000;
-    world.store.prune_jobs(week_ago).await?;
-    world.store.prune_idempotency_keys().await?;
     Ok(())
 }
 

@@ -25,7 +25,8 @@ pub struct Store {
 ///
 /// SQLite has one writer; on the servers many write at once, each statement sees what others committed before it, and
 /// whoever decides by what it read locks the row that it decides about. Locks are taken in this order, so that two writes
-/// rarely wait for each other: project, service, deployment, job, organization.
+/// rarely wait for each other: project, service, deployment, job, organization, the
+/// limits of jobs.
 pub struct Write {
     pub(crate) transaction: Transaction,
 }

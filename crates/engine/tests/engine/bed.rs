@@ -18,7 +18,7 @@ use engine::{
     state::{deployments::Deployment, jobs::Job, projects::Project, services::Service},
 };
 use store::{Store, seal::Sealer};
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::watched::Watched;
@@ -61,7 +61,8 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched) -> 
     let ports = Arc::new(watched.clone());
     Arc::new(World {
         store: store.clone(),
-        build_turns: Semaphore::new(settings.parallel_builds),
+        build_turns: engine::BuildTurns::new(settings.parallel_builds),
+        counters: engine::Counters::default(),
         starts: engine::Starts::default(),
         settings,
         sources: ports.clone(),
@@ -166,6 +167,20 @@ impl Bed {
         self.shared = assemble(&self.directory, &self.store, &self.watched);
         self.engine = Engine::new(Arc::clone(&self.shared));
         self.start_runner();
+    }
+
+    /// Changes the state past the platform.
+    pub(crate) async fn run_sql(&self, sql: &str) {
+        use sqlx::Connection as _;
+        let file = self.directory.path().join("state.db");
+        let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{}", file.display()))
+            .await
+            .unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
     }
 
     /// What the engine works with now.
@@ -275,6 +290,14 @@ impl Bed {
 
     pub(crate) async fn job(&self, id: JobId) -> Job {
         self.store.job(self.organization, id).await.unwrap()
+    }
+
+    /// The journal of a deployment's job: each step, and how far it is.
+    pub(crate) async fn journal_of(&self, id: DeploymentId) -> Vec<(String, store::jobs::StepState)> {
+        let jobs = self.jobs().await;
+        let job = jobs.iter().find(|job| job.subject == id.to_string()).unwrap();
+        let journal = self.store.journal(job.id).await.unwrap();
+        journal.into_iter().map(|entry| (entry.step, entry.state)).collect()
     }
 
     /// Waits until the deployment is over.
