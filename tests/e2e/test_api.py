@@ -401,6 +401,6 @@ def test_removals_may_be_repeated_and_request_ids_come_back(platform, api):
 def test_health_is_told_without_a_token_and_says_nothing_secret(platform):
     answer = httpx.get(platform.url + "/health/ready", trust_env=False)
     assert answer.status_code == 200 and answer.json()["ready"]
-    assert {one["name"] for one in answer.json()["dependencies"]} == {"database", "engine", "builder", "images", "proxy"}
+    assert {one["name"] for one in answer.json()["dependencies"]} == {"database", "engine", "builder", "images", "proxy", "queue"}
     for header, value in {"x-content-type-options": "nosniff", "x-frame-options": "DENY", "cache-control": "no-store"}.items():
         assert answer.headers[header] == value

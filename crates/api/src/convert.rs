@@ -130,6 +130,9 @@ pub(crate) fn job(job: engine::state::jobs::Job) -> wire::Job {
         status: job.status,
         subject: job.subject,
         attempt: job.attempt,
+        failures: job.failures,
+        failing_since: job.failing_since_ms.map(time),
+        step: job.step,
         reason: job.reason,
         created_at: time(job.created_at_ms),
         finished_at: job.finished_at_ms.map(time),
@@ -143,6 +146,14 @@ pub(crate) fn orphan(orphan: engine::Orphan) -> wire::Orphan {
         why: orphan.why.to_owned(),
         since: time(orphan.since_ms),
         remove_at: time(orphan.remove_at_ms),
+    }
+}
+
+pub(crate) fn journal_entry(entry: engine::state::jobs::JournalEntry) -> wire::JournalEntry {
+    wire::JournalEntry {
+        state: entry.state.name().to_owned(),
+        step: entry.step,
+        at: time(entry.at_ms),
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{
 /// How long a counterpart has to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// A queue is late when a job that is due has waited for longer.
+const LATE_SECONDS: i64 = 5 * 60;
+
 /// The process lives.
 #[utoipa::path(get, path = "/health", operation_id = "show_health", tag = "health", responses((status = 200)))]
 pub(crate) async fn alive() -> &'static str {
@@ -95,9 +98,33 @@ async fn look(api: &Api) -> Readiness {
             world.router.version()
         ),
     );
-    let dependencies = vec![database, engine, builder, images, proxy];
+    let mut dependencies = vec![database, engine, builder, images, proxy];
+    let ready = dependencies.iter().all(|dependency| dependency.ready);
+    // A queue that is late is looked into through this very API: it does not take it out of service.
+    let queue = ask("queue", "See docs/operations/queue.md.", queue(api)).await;
+    let degraded = !queue.ready;
+    dependencies.push(queue);
     Readiness {
-        ready: dependencies.iter().all(|dependency| dependency.ready),
+        ready,
+        degraded,
         dependencies,
     }
+}
+
+/// How long the oldest due job has waited.
+async fn queue(api: &Api) -> Result<String, String> {
+    let kinds = api
+        .engine
+        .world()
+        .store
+        .queue()
+        .await
+        .map_err(|error| error.to_string())?;
+    let since = kinds.values().filter_map(|figures| figures.due_since_ms).min();
+    let Some(since) = since else {
+        return Ok("no job is late".to_owned());
+    };
+    let seconds = (jiff::Timestamp::now().as_millisecond() - since).max(0) / 1000;
+    let text = format!("the oldest job that is due has waited for {seconds} s");
+    if seconds > LATE_SECONDS { Err(text) } else { Ok(text) }
 }

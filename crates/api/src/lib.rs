@@ -11,6 +11,7 @@ mod idempotency;
 mod jobs;
 mod leftover;
 mod logs;
+mod metrics;
 mod orphans;
 mod problem;
 mod projects;
@@ -111,6 +112,7 @@ impl Api {
             .route("/jobs", get(jobs::list))
             .route("/orphans", get(orphans::list))
             .route("/jobs/{id}", get(jobs::show))
+            .route("/jobs/{id}/retry", post(jobs::retry))
             .layer(middleware::from_fn_with_state(self.clone(), idempotency::honour));
         let header_value = |name: &'static str, value: &'static str| {
             SetResponseHeaderLayer::overriding(HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -119,6 +121,7 @@ impl Api {
             .nest(BASE, routes)
             .route("/health", get(health::alive))
             .route("/health/ready", get(health::ready))
+            .route("/metrics", get(metrics::show))
             .route("/openapi.json", get(document::serve))
             .route("/docs", get(explorer::to_folder))
             .route("/docs/", get(explorer::page))

@@ -398,15 +398,25 @@ pub struct Job {
     /// Its id.
     pub id: JobId,
     /// `deploy`, `stop-service`, `start-service`, `restart-service`, `retire-instances`, `prune-images`, `remove-image`,
-    /// `remove-service`, `remove-project`.
+    /// `remove-service`, `remove-project`; `cleanup` of the installation itself.
     pub name: String,
-    /// `waiting`, `running`, `done`, `failed`.
+    /// `waiting`, `running`, `stuck` (it has failed often, and is tried again), `done`, `failed` (it came to an orderly
+    /// end), `dead` (it was given up, and its work is left).
     pub status: String,
     /// What it works on.
     pub subject: String,
     /// How often it was taken.
     pub attempt: i64,
-    /// Why it failed.
+    /// How often it was tried in vain since it was made or asked for again.
+    #[serde(default)]
+    pub failures: i64,
+    /// RFC 3339, UTC: since when it is tried in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<String>,
+    /// The step where it does not go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Why it failed, or waits again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// RFC 3339, UTC.
@@ -437,6 +447,27 @@ pub struct Orphan {
     pub remove_at: String,
 }
 
+/// A job, and how far each step of it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobDetail {
+    /// What lists show.
+    #[serde(flatten)]
+    pub job: Job,
+    /// Steps that have begun, in order; empty for a job that has none.
+    pub journal: Vec<JournalEntry>,
+}
+
+/// How far a step of a job is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JournalEntry {
+    /// The step: `provision`, `build`, `release`, `check`; `giving-up` is the decision to undo.
+    pub step: String,
+    /// `started`, `done`, `undone`.
+    pub state: String,
+    /// RFC 3339, UTC: when it came so far.
+    pub at: String,
+}
+
 /// Who asks.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Me {
@@ -451,7 +482,7 @@ pub struct Me {
 /// How one dependency is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Dependency {
-    /// `database`, `engine`, `builder`, `images`, `proxy`.
+    /// `database`, `engine`, `builder`, `images`, `proxy`, `queue`.
     pub name: String,
     /// Whether it answers.
     pub ready: bool,
@@ -462,8 +493,11 @@ pub struct Dependency {
 /// Whether the platform can work.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// All dependencies answer.
+    /// All counterparts answer.
     pub ready: bool,
+    /// It can work and is late: a job that is due has waited for more than 5 minutes.
+    #[serde(default)]
+    pub degraded: bool,
     /// Each by name.
     pub dependencies: Vec<Dependency>,
 }

@@ -3,11 +3,15 @@
 
 #![warn(missing_docs)]
 
+mod back_off;
+mod build_turns;
 mod deploy;
 mod error;
 mod instances;
 mod lifecycle;
+mod maintenance;
 pub mod manage;
+mod metrics;
 mod notices;
 mod output;
 mod reconcile;
@@ -18,7 +22,9 @@ mod saga;
 mod starts;
 mod world;
 
+pub use build_turns::BuildTurns;
 pub use error::{Error, FieldError};
+pub use metrics::Counters;
 pub use notices::{Notice, Notices};
 pub use reconcile::{Orphan, OrphanKind, Orphans};
 pub use retention::Retention;
@@ -28,5 +34,5 @@ pub use world::{BuildCache, Engine, Settings, World};
 
 /// What the use cases answer with, as the memory keeps it.
 pub mod state {
-    pub use store::{Error, deployments, idempotency, jobs, logs, projects, services, variables};
+    pub use store::{Error, deployments, idempotency, jobs, kinds, logs, projects, services, variables};
 }

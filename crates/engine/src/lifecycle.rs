@@ -352,7 +352,7 @@ async fn remove_image(world: &World, claim: &Claim, deployment: &Deployment) -> 
     let Some(image) = &deployment.image else { return Ok(()) };
     match world.images.remove(image).await {
         Ok(()) => {}
-        Err(ImageError::Unreachable(cause)) if claim.job.attempt < PATIENCE_WITH_IMAGES => {
+        Err(ImageError::Unreachable(cause)) if claim.job.failures + 1 < PATIENCE_WITH_IMAGES => {
             let message = format!("the image store does not answer: {}", crate::error::bottom(&cause));
             return Err(StepError::Again(Reason::new(
                 "image-store-unreachable",

@@ -1,24 +1,28 @@
 //! Takes jobs and does them: the one place where the engine's work is spawned.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use domain::Reason;
-use store::jobs::Claim;
+use domain::{OrganizationId, Reason};
+use futures_util::FutureExt as _;
+use store::jobs::{Claim, Later, Room};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{deploy, lifecycle, output, reconcile, retention, world::World};
+use crate::{
+    back_off::{self, STUCK_FROM, Verdict},
+    deploy, lifecycle, maintenance, output, reconcile, retention,
+    world::World,
+};
 
 /// A lease is renewed three times before it would end.
 const LEASE_MS: i64 = 15_000;
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How often the queue is looked at without being woken.
+/// How often the queue is looked at without being woken; where other processes cannot wake this one, more often.
 const POLL: Duration = Duration::from_secs(2);
-/// Jobs at once. Most of them wait for something; builds have turns of their own.
-const JOBS_AT_ONCE: usize = 64;
-/// From this attempt on, a job that does not come to its end is reported as an error. It is never given up: nothing else
-/// would do its work.
-const STUCK_FROM: i64 = 10;
+const POLL_UNWOKEN: Duration = Duration::from_millis(500);
+/// Jobs at once in this process. Most of them wait for something; builds have turns of their own. One organization gets
+/// half of it at most.
+const JOBS_AT_ONCE: usize = 128;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -29,8 +33,12 @@ pub(crate) enum Outcome {
     Finished,
     /// It is to be tried again.
     Again(Reason),
-    /// It cannot be done.
+    /// It is to be tried again; at this step of its saga it does not go on.
+    Stuck(Reason, &'static str),
+    /// It came to an orderly end that is a failure.
     GiveUp(Reason),
+    /// It cannot be done, and its work is left.
+    Dead(Reason),
 }
 
 /// Does the engine's background work until it is told to stop.
@@ -52,22 +60,26 @@ impl Runner {
         background.spawn(reconcile::run(Arc::clone(&self.world)));
         background.spawn(output::run(Arc::clone(&self.world)));
         background.spawn(retention::bound_build_cache(Arc::clone(&self.world)));
-        let mut jobs: JoinSet<()> = JoinSet::new();
-        loop {
-            while jobs.try_join_next().is_some() {}
-            let room = JOBS_AT_ONCE.saturating_sub(jobs.len());
-            let claimed = if room == 0 {
-                Vec::new()
-            } else {
-                self.world
-                    .store
-                    .claim_jobs(&self.owner, LEASE_MS, room as i64)
-                    .await
-                    .unwrap_or_else(|error| {
-                        tracing::error!("jobs could not be claimed: {error}");
-                        Vec::new()
-                    })
-            };
+        background.spawn(maintenance::run(Arc::clone(&self.world)));
+        background.spawn(maintenance::hear(Arc::clone(&self.world)));
+        let mut jobs: JoinSet<OrganizationId> = JoinSet::new();
+        let mut room = Room {
+            held: Some(BTreeMap::new()),
+            ..Room::default()
+        };
+        while !stop.is_cancelled() {
+            while let Some(ended) = jobs.try_join_next() {
+                if let (Ok(organization), Some(held)) = (ended, &mut room.held)
+                    && let Some(number) = held.get_mut(&organization)
+                {
+                    *number = number.saturating_sub(1);
+                }
+            }
+            if let Some(held) = &mut room.held {
+                held.retain(|_, number| *number > 0);
+            }
+            room.places = JOBS_AT_ONCE.saturating_sub(jobs.len());
+            let claimed = self.claim(&mut room).await;
             let idle = claimed.is_empty();
             for claim in claimed {
                 let world = Arc::clone(&self.world);
@@ -75,20 +87,37 @@ impl Runner {
                     work(&world, &claim).await;
                     // Another one of the same service may have waited for this one.
                     world.notices.job();
+                    claim.job.organization
                 });
             }
             if idle {
                 tokio::select! {
-                    () = stop.cancelled() => break,
+                    () = stop.cancelled() => {}
                     () = self.world.notices.next_job() => {}
-                    () = tokio::time::sleep(POLL) => {}
+                    () = tokio::time::sleep(self.poll()) => {}
                 }
-            } else if stop.is_cancelled() {
-                break;
             }
         }
         jobs.shutdown().await;
         background.shutdown().await;
+    }
+
+    async fn claim(&self, room: &mut Room) -> Vec<Claim> {
+        let claimed = self.world.store.claim(&self.owner, LEASE_MS, room).await;
+        claimed.unwrap_or_else(|error| {
+            tracing::error!("jobs could not be claimed: {error}");
+            Vec::new()
+        })
+    }
+
+    fn poll(&self) -> Duration {
+        let store = &self.world.store;
+        // Of a file, this process is the only one.
+        if store.is_woken() || store.location().as_file().is_some() {
+            POLL
+        } else {
+            POLL_UNWOKEN
+        }
     }
 }
 
@@ -96,35 +125,88 @@ async fn work(world: &Arc<World>, claim: &Claim) {
     let job = &claim.job;
     tracing::debug!(job.id = %job.id, job.name = %job.name, job.attempt = job.attempt, "`{}` of `{}` begins", job.name, job.subject);
     let outcome = tokio::select! {
-        outcome = dispatch(world, claim) => outcome,
+        outcome = AssertUnwindSafe(dispatch(world, claim)).catch_unwind() => outcome,
         () = lose_lease(world, claim) => {
             tracing::warn!(job.id = %job.id, "the lease of `{}` is lost: another worker goes on", job.name);
+            world.counters.count(&job.name, "lost");
             return;
         }
     };
     let end = match outcome {
-        Ok(Outcome::Finished) => Ok(()),
-        Ok(Outcome::Done) => world.store.finish_job(claim, None).await,
-        Ok(Outcome::GiveUp(reason)) => {
-            tracing::warn!(job.id = %job.id, "`{}` of `{}` was given up: {reason}", job.name, job.subject);
-            world.store.finish_job(claim, Some(&reason)).await
+        Ok(Ok(Outcome::Finished)) => Ok("done"),
+        Ok(Ok(Outcome::Done)) => world.store.finish_job(claim, None).await.map(|()| "done"),
+        Ok(Ok(Outcome::GiveUp(reason))) => {
+            tracing::warn!(job.id = %job.id, "`{}` of `{}` failed: {reason}", job.name, job.subject);
+            world.store.finish_job(claim, Some(&reason)).await.map(|()| "failed")
         }
-        Ok(Outcome::Again(reason)) => {
-            if job.attempt >= STUCK_FROM {
-                tracing::error!(job.id = %job.id, "`{}` of `{}` is stuck and goes on: {reason}", job.name, job.subject);
-            }
-            let pause_ms = (1000 << job.attempt.min(5)).min(30_000);
-            world.store.put_back(claim, &reason, pause_ms).await
-        }
-        Err(error) => {
+        Ok(Ok(Outcome::Again(reason))) => again(world, claim, &reason, None, false).await,
+        Ok(Ok(Outcome::Stuck(reason, step))) => again(world, claim, &reason, Some(step), false).await,
+        Ok(Ok(Outcome::Dead(reason))) => bury(world, claim, &reason, None).await.map(|()| "dead"),
+        // Whoever holds it now says how it goes on.
+        Ok(Err(error @ store::Error::LeaseLost(_))) => Err(error),
+        Ok(Err(error)) => {
             tracing::error!(job.id = %job.id, "`{}` of `{}` was broken off: {}", job.name, job.subject, chain(&error));
             let reason = Reason::new("state", error.to_string(), "");
-            world.store.put_back(claim, &reason, 2000).await
+            again(world, claim, &reason, None, error.is_lasting()).await
+        }
+        Err(_) => {
+            // The panic's own message is in the log already.
+            tracing::error!(job.id = %job.id, "`{}` of `{}` panicked", job.name, job.subject);
+            let reason = Reason::new(
+                "internal",
+                "the platform failed while it worked on it",
+                "Its log says where.",
+            );
+            again(world, claim, &reason, None, true).await
         }
     };
-    if let Err(error) = end {
-        tracing::warn!(job.id = %job.id, "the end of `{}` was not kept: {}", job.name, chain(&error));
+    match end {
+        Ok(outcome) => world.counters.count(&job.name, outcome),
+        Err(error) => {
+            tracing::warn!(job.id = %job.id, "the end of `{}` was not kept: {}", job.name, chain(&error));
+        }
     }
+}
+
+/// Puts a job back for later, or gives it up. `lasting`: the next try will meet the same.
+async fn again(
+    world: &Arc<World>,
+    claim: &Claim,
+    reason: &Reason,
+    step: Option<&str>,
+    lasting: bool,
+) -> Result<&'static str, store::Error> {
+    let job = &claim.job;
+    let Verdict::Later { most_ms, stuck } = back_off::judge(job, lasting, store::now_ms()) else {
+        bury(world, claim, reason, step).await?;
+        return Ok("dead");
+    };
+    if stuck && job.failures + 1 == STUCK_FROM {
+        tracing::error!(job.id = %job.id, "`{}` of `{}` is stuck and goes on: {reason}", job.name, job.subject);
+    }
+    let later = Later {
+        why: reason,
+        after_ms: back_off::pause_ms(most_ms),
+        step,
+        stuck,
+    };
+    world.store.try_later(claim, &later).await?;
+    Ok("again")
+}
+
+/// Gives a job up. A deployment ends with it, visibly.
+async fn bury(world: &Arc<World>, claim: &Claim, reason: &Reason, step: Option<&str>) -> Result<(), store::Error> {
+    let job = &claim.job;
+    tracing::error!(job.id = %job.id, "`{}` of `{}` was given up and is dead: {reason}", job.name, job.subject);
+    if job.name == "deploy" {
+        match deploy::bury(world, claim, reason, step).await {
+            Err(error) if error.is_lasting() => {
+                tracing::error!(job.id = %job.id, "the deployment `{}` could not be ended: {}", job.subject, chain(&error));
+            }
+            end => return end,
+        }
+    }
+    store::transaction!(world.store, |write| { write.bury_job(claim, reason, step).await? })
 }
 
 /// An error with what lies under it, for the log.
@@ -160,10 +242,11 @@ async fn dispatch(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::E
         "remove-project" => lifecycle::remove_project(world, claim).await,
         "remove-image" => retention::remove_left(world, claim).await,
         "prune-images" => retention::prune(world, claim).await,
-        other => Ok(Outcome::GiveUp(Reason::new(
+        "cleanup" => maintenance::clean_up(world).await,
+        other => Ok(Outcome::Dead(Reason::new(
             "unknown-job",
             format!("this version knows no job `{other}`"),
-            "",
+            "Start the version that made it, or ask for it again there.",
         ))),
     }
 }

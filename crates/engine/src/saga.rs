@@ -60,6 +60,8 @@ pub(crate) enum End {
         reason: Reason,
         /// Why it could not be undone.
         why: Reason,
+        /// The step that could not.
+        step: &'static str,
     },
     /// The state failed, or the lease is lost.
     Store(store::Error),
@@ -127,6 +129,14 @@ pub(crate) async fn run<W: Sync>(
     backward(store, claim, stages, world, reason).await
 }
 
+/// Gives a saga up from outside: whenever its job is taken again, it undoes.
+pub(crate) async fn give_up(write: &mut store::Write, claim: &Claim, reason: &Reason) -> Result<(), store::Error> {
+    let kept = serde_json::to_value(reason).ok();
+    write
+        .write_journal(claim, GIVING_UP, StepState::Started, kept.as_ref())
+        .await
+}
+
 /// Whether a saga was given up, and only undoing is left of it.
 pub(crate) async fn is_given_up(store: &Store, claim: &Claim) -> Result<bool, store::Error> {
     Ok(store
@@ -177,7 +187,8 @@ async fn backward<W: Sync>(store: &Store, claim: &Claim, stages: &[Stage<W>], wo
             Err(StepError::Store(error)) => return End::Store(error),
             Err(StepError::Fail(why) | StepError::Again(why)) => {
                 tracing::warn!(job.id = %claim.job.id, step = step.name(), "`{}` could not be undone yet: {why}", step.name());
-                return End::Stuck { reason, why };
+                let step = step.name();
+                return End::Stuck { reason, why, step };
             }
         }
         if let Err(error) = store.write_journal(claim, step.name(), StepState::Undone, None).await {

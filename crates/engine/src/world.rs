@@ -12,9 +12,8 @@ use domain::{
     source::{GitTransport, Source},
 };
 use store::Store;
-use tokio::sync::Semaphore;
 
-use crate::{Error, Notices, Orphans, Retention, Starts};
+use crate::{BuildTurns, Counters, Error, Notices, Orphans, Retention, Starts};
 
 /// How the engine is set.
 #[derive(Debug, Clone)]
@@ -94,8 +93,10 @@ pub struct World {
     pub prober: Arc<dyn Prober>,
     /// Who is waiting for what.
     pub notices: Notices,
-    /// Turns for builds, first come, first served.
-    pub build_turns: Semaphore,
+    /// Turns for builds.
+    pub build_turns: BuildTurns,
+    /// What became of jobs.
+    pub counters: Counters,
     /// Starts of instances that were broken off.
     pub starts: Starts,
     /// What nobody owns.

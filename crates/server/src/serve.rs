@@ -22,7 +22,7 @@ use drivers::{
 };
 use engine::{BuildCache, Engine, Notices, Runner, Settings, World};
 use store::{Location, Presence, Store};
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::Semaphore};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Configuration;
@@ -347,7 +347,8 @@ async fn world(configuration: &Configuration, store: Store) -> Result<World, Fai
         router: Arc::new(CaddyRouter::new(&configuration.proxy_admin_url)?),
         prober: Arc::new(HttpProber::new(&configuration.proxy_url)?),
         notices: Notices::default(),
-        build_turns: Semaphore::new(configuration.parallel_builds),
+        build_turns: engine::BuildTurns::new(configuration.parallel_builds),
+        counters: engine::Counters::default(),
         starts: engine::Starts::default(),
         orphans: engine::Orphans::default(),
     })

@@ -9,7 +9,7 @@ use crate::{
     location::Place,
     migrations,
     seal::Sealer,
-    sql::{Pool, Statement, Transaction, connect_mariadb, connect_postgres, connect_sqlite, query},
+    sql::{Pool, Statement, Transaction, Wakes, connect_mariadb, connect_postgres, connect_sqlite, query},
 };
 
 /// The state. Cheap to clone.
@@ -25,7 +25,8 @@ pub struct Store {
 ///
 /// SQLite has one writer; on the servers many write at once, each statement sees what others committed before it, and
 /// whoever decides by what it read locks the row that it decides about. Locks are taken in this order, so that two writes
-/// rarely wait for each other: project, service, deployment, job, organization.
+/// rarely wait for each other: project, service, deployment, job, organization, the
+/// limits of jobs.
 pub struct Write {
     pub(crate) transaction: Transaction,
 }
@@ -115,6 +116,21 @@ impl Store {
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Hears what other processes of the same database send.
+    #[must_use]
+    pub fn wakes(&self) -> Wakes {
+        Wakes::new(match &self.location.0 {
+            Place::Postgres(options) => Some((**options).clone()),
+            _ => None,
+        })
+    }
+
+    /// Whether other processes wake this one, or it has to look by itself.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        matches!(self.location.0, Place::Postgres(_))
     }
 
     /// Brings the schema to an older or newer migration.

@@ -127,6 +127,15 @@ impl Error {
         }
     }
 
+    /// Whether the next try will meet the same: what is there cannot be read, or is not there.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. } | Self::Corrupt { .. } | Self::Sealed | Self::TooNew { .. }
+        )
+    }
+
     /// Whether the whole write was undone because of another one, and can be done again.
     pub(crate) fn is_conflict(&self) -> bool {
         match self {

@@ -35,7 +35,6 @@ const DELETE_OLD: &str =
     "DELETE FROM idempotency_keys WHERE organization_id = ? AND name = ? AND request_digest = ? AND created_at_ms = ?";
 const DELETE: &str = "DELETE FROM idempotency_keys WHERE organization_id = ? AND name = ?";
 const ANSWER: &str = "UPDATE idempotency_keys SET status = ?, body = ? WHERE organization_id = ? AND name = ?";
-const PRUNE: &str = "DELETE FROM idempotency_keys WHERE created_at_ms < ?";
 
 impl Store {
     /// Takes a key for a request, or says what is known of it.
@@ -100,13 +99,5 @@ impl Store {
         self.change(statement.bind(organization.to_string()).bind(name))
             .await
             .map(drop)
-    }
-
-    /// Forgets old answers.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn prune_idempotency_keys(&self) -> Result<u64> {
-        self.change(query(PRUNE).bind(now_ms() - KEPT_MS)).await
     }
 }

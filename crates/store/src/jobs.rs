@@ -1,16 +1,19 @@
-//! Jobs: leases with a fence, and the journal of their sagas.
-//!
-//! A job is claimed by compare-and-set on its `attempt`; the lease is short and renewed while the worker lives, so that a
-//! dead worker's job is taken over in seconds. Jobs of one `serial_key` run one after the other, in the order in which
-//! they were made.
+//! Jobs: work that must not be forgotten, a row each. Jobs of one `serial_key` run one after the other, in the order in
+//! which they were made. Who works on them: [`claims`](crate::claims).
 
 use domain::{JobId, OrganizationId, Reason};
 
 use crate::{
-    Error, Result, Store, Write, now_ms,
-    services::{from_optional_json, to_json},
+    Error, Result, Store, Write,
+    kinds::Kind,
+    now_ms,
+    services::from_optional_json,
     sql::{Row, query},
     transaction,
+};
+pub use crate::{
+    claims::{Claim, Later, Room},
+    journal::{JournalEntry, StepState},
 };
 
 /// A job.
@@ -24,81 +27,47 @@ pub struct Job {
     pub name: String,
     /// What it is done to: an id.
     pub subject: String,
-    /// `waiting`, `running`, `done`, `failed`.
+    /// Jobs with the same one run one after the other.
+    pub serial_key: String,
+    /// `waiting`, `running`, `stuck` (it waits, and has failed often), `done`, `failed`, `dead` (it was given up, and its
+    /// work is left).
     pub status: String,
     /// How often it was taken; the fence.
     pub attempt: i64,
+    /// How often it was tried in vain since it was made or asked for again.
+    pub failures: i64,
+    /// Since when it is tried in vain, in milliseconds since 1970.
+    pub failing_since_ms: Option<i64>,
     /// Why it failed, or waits again.
     pub reason: Option<Reason>,
+    /// The step of its saga where it does not go on.
+    pub step: Option<String>,
     /// Milliseconds since 1970.
     pub created_at_ms: i64,
     /// Milliseconds since 1970.
     pub finished_at_ms: Option<i64>,
 }
 
-/// How far a step of a saga is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepState {
-    /// It began; whether it ended is unknown.
-    Started,
-    /// It ended well.
-    Done,
-    /// It was undone.
-    Undone,
-}
-
-/// An entry of a saga's journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalEntry {
-    /// The step's name.
-    pub step: String,
-    /// How far it is.
-    pub state: StepState,
-    /// What it made.
-    pub made: Option<serde_json::Value>,
-}
-
-const LOCK_ORGANIZATION: &str = "SELECT id FROM organizations WHERE id = ?";
-const INSERT: &str = "INSERT INTO jobs (id, organization_id, name, subject, serial_key, status, run_after_ms, created_at_ms) \
-    VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)";
-const CANDIDATES: &str = "SELECT * FROM jobs WHERE status IN ('waiting', 'running') AND lease_until_ms <= ? \
-    AND run_after_ms <= ? AND NOT EXISTS (SELECT 1 FROM jobs earlier WHERE earlier.serial_key = jobs.serial_key \
-    AND earlier.status IN ('waiting', 'running') AND earlier.id < jobs.id) ORDER BY id LIMIT ?";
-const CLAIM: &str = "UPDATE jobs SET status = 'running', owner = ?, lease_until_ms = ?, attempt = attempt + 1 \
-    WHERE id = ? AND attempt = ? AND lease_until_ms <= ? AND status IN ('waiting', 'running')";
-const RENEW: &str =
-    "UPDATE jobs SET lease_until_ms = ? WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
-const FINISH: &str = "UPDATE jobs SET status = ?, reason = ?, finished_at_ms = ?, lease_until_ms = 0 \
-    WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
-const AGAIN: &str = "UPDATE jobs SET status = 'waiting', reason = ?, run_after_ms = ?, lease_until_ms = 0 \
-    WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
-const RELEASE: &str = "UPDATE jobs SET lease_until_ms = 0 WHERE status = 'running'";
+pub(crate) const LOCK_ORGANIZATION: &str = "SELECT id FROM organizations WHERE id = ?";
+const INSERT: &str = "INSERT INTO jobs (id, organization_id, name, subject, serial_key, status, priority, run_after_ms, \
+    due_at_ms, created_at_ms) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?)";
 const CANCEL_WAITING: &str = "UPDATE jobs SET status = 'done', finished_at_ms = ? \
     WHERE subject = ? AND name = ? AND status = 'waiting' AND attempt = 0";
+const RETRY: &str = "UPDATE jobs SET status = 'waiting', run_after_ms = ?, due_at_ms = ?, failures = 0, \
+    failing_since_ms = NULL, stuck = 0, finished_at_ms = NULL \
+    WHERE organization_id = ? AND id = ? AND (status = 'dead' OR (status = 'waiting' AND stuck = 1))";
 const GET: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id = ?";
-const LIST: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
+const LIST: &str = "SELECT * FROM jobs WHERE organization_id = ? AND id < ? AND (? = '' OR name = ?) \
+    AND (? = '' OR CASE WHEN status = 'waiting' AND stuck = 1 THEN 'stuck' ELSE status END = ?) \
+    ORDER BY id DESC LIMIT ?";
 const NEXT_RUN: &str = "SELECT MIN(run_after_ms) AS due_at_ms FROM jobs WHERE status = 'waiting'";
 const UNFINISHED_OF: &str =
     "SELECT COUNT(*) AS number FROM jobs WHERE serial_key = ? AND status IN ('waiting', 'running')";
 const UNFINISHED_KEYS: &str = "SELECT DISTINCT serial_key FROM jobs WHERE status IN ('waiting', 'running')";
-const HOLDS: &str = "SELECT 1 FROM jobs WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
-const JOURNAL: &str = "SELECT step, state, made FROM saga_journal WHERE job_id = ? ORDER BY position";
-const JOURNAL_UPDATE: &str =
-    "UPDATE saga_journal SET state = ?, made = COALESCE(?, made), at_ms = ? WHERE job_id = ? AND step = ?";
-const JOURNAL_INSERT: &str = "INSERT INTO saga_journal (job_id, step, position, state, made, at_ms) \
-    SELECT ?, ?, COUNT(*), ?, ?, ? FROM saga_journal WHERE job_id = ?";
-const PRUNE: &str = "DELETE FROM jobs WHERE status IN ('done', 'failed') AND finished_at_ms < ?";
 
-/// A claim: what the worker shows with each write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// The job.
-    pub job: Job,
-    /// Who holds it.
-    pub owner: String,
-}
-
-fn read(row: &Row) -> Result<Job> {
+pub(crate) fn read(row: &Row) -> Result<Job> {
+    let status: &str = row.get("status");
+    let stuck = status == "waiting" && row.get::<i64>("stuck") != 0;
     Ok(Job {
         id: row.get::<&str>("id").parse().map_err(Error::corrupt("job id"))?,
         organization: row
@@ -107,9 +76,13 @@ fn read(row: &Row) -> Result<Job> {
             .map_err(Error::corrupt("organization id"))?,
         name: row.get("name"),
         subject: row.get("subject"),
-        status: row.get("status"),
+        serial_key: row.get("serial_key"),
+        status: if stuck { "stuck" } else { status }.to_owned(),
         attempt: row.get("attempt"),
+        failures: row.get("failures"),
+        failing_since_ms: row.get("failing_since_ms"),
         reason: from_optional_json(row, "reason")?,
+        step: row.get("step"),
         created_at_ms: row.get("created_at_ms"),
         finished_at_ms: row.get("finished_at_ms"),
     })
@@ -132,16 +105,20 @@ impl Write {
         let tenant = organization.to_string();
         self.lock(LOCK_ORGANIZATION, &tenant).await?;
         let id = JobId::mint();
+        let now = now_ms();
         query(INSERT)
             .bind(id.to_string())
             .bind(&tenant)
             .bind(name)
             .bind(subject)
             .bind(serial_key)
-            .bind(now_ms())
-            .bind(now_ms())
+            .bind(Kind::of(name).priority)
+            .bind(now)
+            .bind(now)
+            .bind(now)
             .execute(&mut self.transaction)
             .await?;
+        self.wake_workers().await?;
         Ok(id)
     }
 
@@ -159,131 +136,37 @@ impl Write {
         Ok(done > 0)
     }
 
-    /// Goes on only if the worker still holds the job, and keeps it from others until the write ends: the fence of whatever
-    /// else is written here.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`].
-    pub async fn require_lease(&mut self, claim: &Claim) -> Result<()> {
-        let holds = query(HOLDS)
-            .bind(claim.job.id.to_string())
-            .bind(&claim.owner)
-            .bind(claim.job.attempt)
-            .locking()
-            .fetch_optional(&mut self.transaction)
-            .await?;
-        if holds.is_some() {
-            Ok(())
-        } else {
-            Err(Error::LeaseLost(claim.job.id.to_string()))
-        }
-    }
-
-    /// Ends a job that this worker holds.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`].
-    pub async fn finish_job(&mut self, claim: &Claim, failed: Option<&Reason>) -> Result<()> {
-        let done = query(FINISH)
-            .bind(if failed.is_some() { "failed" } else { "done" })
-            .bind(failed.map(to_json))
-            .bind(now_ms())
-            .bind(claim.job.id.to_string())
-            .bind(&claim.owner)
-            .bind(claim.job.attempt)
-            .execute(&mut self.transaction)
-            .await?;
-        if done == 0 {
-            Err(Error::LeaseLost(claim.job.id.to_string()))
-        } else {
-            Ok(())
-        }
+    /// Wakes the workers of all processes when this commits.
+    async fn wake_workers(&mut self) -> Result<()> {
+        self.transaction.wake("jobs").await
     }
 }
 
 impl Store {
-    /// Claims up to `limit` jobs that are due.
+    /// Asks for a dead or stuck job again, at once; it goes on where its journal ends. False when it is neither.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn claim_jobs(&self, owner: &str, lease_ms: i64, limit: i64) -> Result<Vec<Claim>> {
-        let now = now_ms();
-        let rows = query(CANDIDATES)
-            .bind(now)
-            .bind(now)
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
-        let mut claims = Vec::new();
-        for row in &rows {
-            let mut job = read(row)?;
-            let claiming = query(CLAIM)
-                .bind(owner)
-                .bind(now + lease_ms)
-                .bind(job.id.to_string())
-                .bind(job.attempt)
-                .bind(now);
-            if self.change(claiming).await? == 1 {
-                job.attempt += 1;
-                job.status = "running".to_owned();
-                claims.push(Claim {
-                    job,
-                    owner: owner.to_owned(),
-                });
-            }
-        }
-        Ok(claims)
-    }
-
-    /// Renews a lease; false when it is lost.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn renew_lease(&self, claim: &Claim, lease_ms: i64) -> Result<bool> {
-        let renewing = query(RENEW)
-            .bind(now_ms() + lease_ms)
-            .bind(claim.job.id.to_string())
-            .bind(&claim.owner)
-            .bind(claim.job.attempt);
-        Ok(self.change(renewing).await? > 0)
-    }
-
-    /// Ends a job that this worker holds.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`].
-    pub async fn finish_job(&self, claim: &Claim, failed: Option<&Reason>) -> Result<()> {
-        transaction!(self, |write| { write.finish_job(claim, failed).await? })
-    }
-
-    /// Puts a job back for later.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`].
-    pub async fn put_back(&self, claim: &Claim, why: &Reason, after_ms: i64) -> Result<()> {
-        let done = self
-            .change(
-                query(AGAIN)
-                    .bind(to_json(why))
-                    .bind(now_ms() + after_ms)
-                    .bind(claim.job.id.to_string())
-                    .bind(&claim.owner)
-                    .bind(claim.job.attempt),
-            )
-            .await?;
+    /// [`Error::Missing`].
+    pub async fn retry_job(&self, organization: OrganizationId, id: JobId) -> Result<bool> {
+        let (tenant, key) = (organization.to_string(), id.to_string());
+        let done = transaction!(self, |write| {
+            let now = now_ms();
+            let done = query(RETRY)
+                .bind(now)
+                .bind(now)
+                .bind(&tenant)
+                .bind(&key)
+                .execute(&mut write.transaction)
+                .await?;
+            // Whoever is just taking a job of its key sees it, or is seen.
+            write.lock(LOCK_ORGANIZATION, &tenant).await?;
+            write.wake_workers().await?;
+            done
+        })?;
         if done == 0 {
-            return Err(Error::LeaseLost(claim.job.id.to_string()));
+            self.job(organization, id).await?;
         }
-        Ok(())
-    }
-
-    /// Ends every lease. Only for the one process that holds the lock of a database file: whoever held them is dead. On a
-    /// server, leases of the dead end by their time.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn release_all_leases(&self) -> Result<u64> {
-        self.change(query(RELEASE)).await
+        Ok(done > 0)
     }
 
     /// One job of an organization.
@@ -305,9 +188,28 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn jobs(&self, organization: OrganizationId, before: &str, limit: i64) -> Result<Vec<Job>> {
+        self.find_jobs(organization, "", "", before, limit).await
+    }
+
+    /// Jobs of a kind and a status (any, where they are empty) before an id (or `~` for the newest), newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_jobs(
+        &self,
+        organization: OrganizationId,
+        name: &str,
+        status: &str,
+        before: &str,
+        limit: i64,
+    ) -> Result<Vec<Job>> {
         let rows = query(LIST)
             .bind(organization.to_string())
             .bind(before)
+            .bind(name)
+            .bind(name)
+            .bind(status)
+            .bind(status)
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
@@ -341,77 +243,5 @@ impl Store {
     pub async fn unfinished_serial_keys(&self) -> Result<std::collections::BTreeSet<String>> {
         let rows = query(UNFINISHED_KEYS).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(|row| row.get("serial_key")).collect())
-    }
-
-    /// Forgets jobs that ended before a time.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn prune_jobs(&self, before_ms: i64) -> Result<u64> {
-        self.change(query(PRUNE).bind(before_ms)).await
-    }
-
-    /// The journal of a job's saga, in order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
-        let rows = query(JOURNAL).bind(job.to_string()).fetch_all(&self.readers).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(JournalEntry {
-                    step: row.get("step"),
-                    state: match row.get::<&str>("state") {
-                        "done" => StepState::Done,
-                        "undone" => StepState::Undone,
-                        _ => StepState::Started,
-                    },
-                    made: from_optional_json(row, "made")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Writes the journal, if this worker still holds the job.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`].
-    pub async fn write_journal(
-        &self,
-        claim: &Claim,
-        step: &str,
-        state: StepState,
-        made: Option<&serde_json::Value>,
-    ) -> Result<()> {
-        let job = claim.job.id.to_string();
-        let state = match state {
-            StepState::Started => "started",
-            StepState::Done => "done",
-            StepState::Undone => "undone",
-        };
-        let made = made.map(to_json);
-        transaction!(self, |write| {
-            // Steps that run together count their places one after the other under it.
-            write.require_lease(claim).await?;
-            let done = query(JOURNAL_UPDATE)
-                .bind(state)
-                .bind(&made)
-                .bind(now_ms())
-                .bind(&job)
-                .bind(step)
-                .execute(&mut write.transaction)
-                .await?;
-            if done == 0 {
-                query(JOURNAL_INSERT)
-                    .bind(&job)
-                    .bind(step)
-                    .bind(state)
-                    .bind(&made)
-                    .bind(now_ms())
-                    .bind(&job)
-                    .execute(&mut write.transaction)
-                    .await?;
-            }
-        })
     }
 }

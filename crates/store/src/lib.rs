@@ -2,18 +2,23 @@
 //! that runs it, in the subset that all three understand (no `RETURNING`, no `ON CONFLICT`, ids minted in Rust). Only `sql`
 //! and `migrations` know a driver.
 
+pub mod claims;
 mod database;
 pub mod deployments;
 pub mod dump;
 mod error;
 pub mod idempotency;
 pub mod jobs;
+pub mod journal;
+pub mod kinds;
 mod location;
 pub mod logs;
 mod migrations;
 pub mod organizations;
 pub mod projects;
+pub mod queue;
 pub mod retention;
+pub mod schedules;
 pub mod seal;
 pub mod services;
 mod sql;
@@ -22,7 +27,7 @@ pub mod variables;
 pub use database::{Store, Tries, Write};
 pub use error::Error;
 pub use location::{BadLocation, Location};
-pub use sql::Presence;
+pub use sql::{Presence, Wakes};
 
 /// The result of everything here.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -42,9 +42,10 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     migration!(1, "0001_deployments"),
     migration!(2, "0002_indexes"),
+    migration!(3, "0003_job_queue"),
     migration!(4, "0004_removed_logs"),
 ];
 

@@ -59,8 +59,12 @@ const DEPLOYMENTS: &str = "SELECT d.id FROM deployments d JOIN services s ON s.i
 const DELETE_DEPLOYMENT: &str = "DELETE FROM deployments WHERE id = ? AND log_removed = 2 \
     AND (image IS NULL OR image_removed = 1)";
 const JOBS_END: &str =
-    "SELECT finished_at_ms AS up_to FROM jobs WHERE finished_at_ms < ? ORDER BY finished_at_ms LIMIT 1 OFFSET ?";
-const DELETE_JOBS: &str = "DELETE FROM jobs WHERE finished_at_ms <= ?";
+    "SELECT finished_at_ms AS up_to FROM jobs WHERE finished_at_ms < ? AND status <> 'dead' \
+    ORDER BY finished_at_ms LIMIT 1 OFFSET ?";
+const DELETE_JOBS: &str = "DELETE FROM jobs WHERE finished_at_ms <= ? AND status <> 'dead'";
+const DEAD_END: &str = "SELECT finished_at_ms AS up_to FROM jobs WHERE finished_at_ms < ? AND status = 'dead' \
+    ORDER BY finished_at_ms LIMIT 1 OFFSET ?";
+const DELETE_DEAD: &str = "DELETE FROM jobs WHERE finished_at_ms <= ? AND status = 'dead'";
 const KEYS_END: &str = "SELECT created_at_ms AS up_to FROM idempotency_keys WHERE created_at_ms < ? \
     ORDER BY created_at_ms LIMIT 1 OFFSET ?";
 const DELETE_KEYS: &str = "DELETE FROM idempotency_keys WHERE created_at_ms <= ?";
@@ -171,12 +175,20 @@ impl Store {
         self.change(query(DELETE_DEPLOYMENT).bind(id.to_string())).await
     }
 
-    /// Forgets a batch of the jobs that ended before a time; how many.
+    /// Forgets a batch of the jobs that ended before a time; how many. Dead ones stay.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn forget_jobs(&self, before_ms: i64) -> Result<u64> {
         self.forget_before(JOBS_END, DELETE_JOBS, before_ms).await
+    }
+
+    /// Forgets a batch of the jobs that were given up before a time; how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_dead_jobs(&self, before_ms: i64) -> Result<u64> {
+        self.forget_before(DEAD_END, DELETE_DEAD, before_ms).await
     }
 
     /// Forgets a batch of the answers that are too old to be repeated; how many.

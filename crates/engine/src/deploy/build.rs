@@ -336,15 +336,11 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
     if let Some(message) = &not_provided {
         progress.warn(Phase::Build, message);
     }
-    let turn = match world.build_turns.try_acquire() {
-        Ok(turn) => turn,
-        Err(_) => {
+    let turn = match world.build_turns.try_take(service.organization) {
+        Some(turn) => turn,
+        None => {
             progress.say(Phase::Build, "waiting for its turn: other builds are under way");
-            world
-                .build_turns
-                .acquire()
-                .await
-                .map_err(|_| fail("shutting-down", "the platform is shutting down", ""))?
+            world.build_turns.take(service.organization).await
         }
     };
     let mut image_labels = Ownership {

@@ -32,7 +32,7 @@ use crate::{
 use progress::Progress;
 
 /// How often undoing is tried while the service's next deployment waits: about a minute.
-const PATIENCE: i64 = 6;
+const PATIENCE: i64 = 8;
 
 /// What the steps of one deployment share.
 pub(crate) struct Deploying {
@@ -246,7 +246,7 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             world.notices.reconcile();
             Ok(Outcome::Finished)
         }
-        End::Stuck { reason, why } => {
+        End::Stuck { reason, why, step } => {
             // The user is told at once that it failed; only what is left is tried again.
             let phase = phase_of(*deploying.status.lock().await);
             if !deployment.status.is_final() {
@@ -263,21 +263,21 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
             } else {
                 DeploymentEvent::Fail
             };
-            let is_patient = claim.job.attempt < PATIENCE;
+            let is_patient = claim.job.failures + 1 < PATIENCE;
             store::transaction!(world.store, |write| {
                 write.end_deployment(deployment.id, event, Some(&reason)).await?;
                 if !is_patient {
                     // The service's next deployment has waited long enough. Instances and routes that belong to no work go
                     // with the reconciler; an image has a job of its own.
                     let id = deployment.id.to_string();
-                    write.finish_job(claim, Some(&why)).await?;
+                    write.bury_job(claim, &why, Some(step)).await?;
                     write
                         .enqueue(service.organization, "remove-image", &id, &format!("image/{id}"))
                         .await?;
                 }
             })?;
             if is_patient {
-                return Ok(Outcome::Again(why));
+                return Ok(Outcome::Stuck(why, step));
             }
             world.notices.reconcile();
             world.notices.job();
@@ -285,6 +285,37 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
         }
         End::Store(error) => Err(error),
     }
+}
+
+/// Gives up the job of a deployment: the deployment ends with it. Asked for again, the job undoes what there is to undo.
+pub(crate) async fn bury(
+    world: &World,
+    claim: &Claim,
+    reason: &Reason,
+    step: Option<&str>,
+) -> Result<(), store::Error> {
+    let id = claim.job.subject.parse::<DeploymentId>();
+    store::transaction!(world.store, |write| {
+        if let Ok(id) = &id
+            && write.end_deployment(*id, DeploymentEvent::Fail, Some(reason)).await?
+        {
+            saga::give_up(&mut write, claim, reason).await?;
+            write
+                .enqueue(
+                    claim.job.organization,
+                    "remove-image",
+                    &claim.job.subject,
+                    &format!("image/{}", claim.job.subject),
+                )
+                .await?;
+        }
+        write.bury_job(claim, reason, step).await?;
+    })?;
+    if let Ok(id) = id {
+        world.notices.tell(Notice::Deployment(id));
+    }
+    world.notices.reconcile();
+    Ok(())
 }
 
 /// The transaction that makes the deployment live.

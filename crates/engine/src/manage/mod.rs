@@ -2,6 +2,7 @@
 //! and what belongs to another one is missing.
 
 mod deployments;
+mod jobs;
 mod logs;
 mod orphans;
 mod projects;

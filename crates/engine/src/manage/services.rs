@@ -270,22 +270,4 @@ impl Engine {
         self.world.notices.job();
         Ok(self.world.store.job(organization, job).await?)
     }
-
-    /// One job.
-    ///
-    /// # Errors
-    /// When it is missing.
-    pub async fn job(&self, organization: OrganizationId, id: domain::JobId) -> Result<Job, Error> {
-        Ok(self.world.store.job(organization, id).await?)
-    }
-
-    /// Jobs before an id (or all, when it is empty), newest first.
-    ///
-    /// # Errors
-    /// When the state fails.
-    pub async fn jobs(&self, organization: OrganizationId, before: &str, limit: i64) -> Result<Vec<Job>, Error> {
-        // `~` sorts after every id.
-        let before = if before.is_empty() { "~" } else { before };
-        Ok(self.world.store.jobs(organization, before, limit).await?)
-    }
 }

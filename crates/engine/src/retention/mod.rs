@@ -15,6 +15,7 @@ use std::{
 pub(crate) use build_cache::bound_build_cache;
 use domain::ports::infrastructure::InfrastructureError;
 pub(crate) use images::{is_shared, prune, remove_left};
+pub(crate) use records::forget_records;
 
 use crate::world::World;
 
@@ -39,7 +40,7 @@ pub struct Retention {
     pub log_days: i64,
     /// The newest deployments of a service that are kept at all.
     pub deployments: i64,
-    /// Days for which jobs are kept after they ended.
+    /// Days for which jobs are kept after they ended. Dead ones are kept for [`records::DEAD_JOB_DAYS`].
     pub job_days: i64,
     /// The newest deployments of a service whose image is kept.
     pub images: usize,
@@ -99,8 +100,6 @@ async fn pass(world: &World) -> Result<(), Broken> {
         logs::forget_build_logs(world, &range).await?;
         records::forget_deployments(world, &range).await?;
     }
-    records::forget_jobs(world).await?;
-    records::forget_idempotency_keys(world).await?;
     records::forget_output_cursors(world).await
 }
 

@@ -25,23 +25,22 @@ pub(super) async fn forget_deployments(world: &World, of: &Range) -> Result<(), 
     }
 }
 
-/// Forgets jobs that ended long ago, with their journal.
-pub(super) async fn forget_jobs(world: &World) -> Result<(), Broken> {
-    let before_ms = store::now_ms() - world.settings.retention.job_days * DAY_MS;
-    loop {
-        let began = Instant::now();
-        if world.store.forget_jobs(before_ms).await? < BATCH as u64 {
-            return Ok(());
-        }
-        pause(began).await;
-    }
+/// Days for which a dead job is kept: somebody may ask for it again until then.
+pub(super) const DEAD_JOB_DAYS: i64 = 30;
+
+/// Forgets jobs that ended long ago, with their journal, and answers that no repeated request hears any more.
+pub(crate) async fn forget_records(world: &World) -> Result<(), store::Error> {
+    let days_ago = |days: i64| store::now_ms() - days * DAY_MS;
+    let store = &world.store;
+    in_batches(|| store.forget_jobs(days_ago(world.settings.retention.job_days))).await?;
+    in_batches(|| store.forget_dead_jobs(days_ago(DEAD_JOB_DAYS))).await?;
+    in_batches(|| store.forget_idempotency_keys()).await
 }
 
-/// Forgets answers that no repeated request hears any more.
-pub(super) async fn forget_idempotency_keys(world: &World) -> Result<(), Broken> {
+async fn in_batches<F: Future<Output = store::Result<u64>>>(forget: impl Fn() -> F) -> Result<(), store::Error> {
     loop {
         let began = Instant::now();
-        if world.store.forget_idempotency_keys().await? < BATCH as u64 {
+        if forget().await? < BATCH as u64 {
             return Ok(());
         }
         pause(began).await;

@@ -18,7 +18,7 @@ use engine::{
     state::{deployments::Deployment, jobs::Job, projects::Project, services::Service},
 };
 use store::{Store, seal::Sealer};
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::watched::Watched;
@@ -69,7 +69,8 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, ret
     let ports = Arc::new(watched.clone());
     Arc::new(World {
         store: store.clone(),
-        build_turns: Semaphore::new(settings.parallel_builds),
+        build_turns: engine::BuildTurns::new(settings.parallel_builds),
+        counters: engine::Counters::default(),
         starts: engine::Starts::default(),
         orphans: engine::Orphans::default(),
         settings,
@@ -185,6 +186,20 @@ impl Bed {
         self.restart().await;
     }
 
+    /// Changes the state past the platform.
+    pub(crate) async fn run_sql(&self, sql: &str) {
+        use sqlx::Connection as _;
+        let file = self.directory.path().join("state.db");
+        let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{}", file.display()))
+            .await
+            .unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
     /// What the engine works with now.
     pub(crate) fn shared(&self) -> &World {
         &self.shared
@@ -292,6 +307,14 @@ impl Bed {
 
     pub(crate) async fn job(&self, id: JobId) -> Job {
         self.store.job(self.organization, id).await.unwrap()
+    }
+
+    /// The journal of a deployment's job: each step, and how far it is.
+    pub(crate) async fn journal_of(&self, id: DeploymentId) -> Vec<(String, store::jobs::StepState)> {
+        let jobs = self.jobs().await;
+        let job = jobs.iter().find(|job| job.subject == id.to_string()).unwrap();
+        let journal = self.store.journal(job.id).await.unwrap();
+        journal.into_iter().map(|entry| (entry.step, entry.state)).collect()
     }
 
     /// Waits until the deployment is over.

@@ -6,6 +6,8 @@
 
 mod bed;
 mod broken;
+mod given_up;
+mod journalled;
 mod killed;
 mod lifecycle;
 mod logs;

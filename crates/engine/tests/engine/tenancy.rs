@@ -72,7 +72,7 @@ async fn to_a_stranger_everything_is_missing() {
     assert!(is_missing(engine.run_log(stranger, service.id).await));
     assert!(is_missing(engine.job(stranger, job).await));
     assert_eq!(engine.projects(stranger, "", "", 10).await.unwrap(), []);
-    assert_eq!(engine.jobs(stranger, "", 10).await.unwrap(), []);
+    assert_eq!(engine.jobs(stranger, "", "", "", 10).await.unwrap(), []);
     bed.is_tidy(&[service.id]).await;
 }
 

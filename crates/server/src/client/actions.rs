@@ -126,7 +126,7 @@ async fn done_with(session: &Session, job: Job, wait: &Wait, done: &str) -> Resu
     let output = session.output;
     let mut job = job;
     let until = Instant::now() + wait.timeout;
-    while !wait.detach && matches!(job.status.as_str(), "waiting" | "running") {
+    while !wait.detach && matches!(job.status.as_str(), "waiting" | "running" | "stuck") {
         if Instant::now() >= until {
             return Err(ClientError::TimedOut {
                 message: format!("{} is not done after {} s", job.name, wait.timeout.as_secs()),
@@ -146,7 +146,7 @@ async fn done_with(session: &Session, job: Job, wait: &Wait, done: &str) -> Resu
     if output.json {
         output.json_line(&job)?;
     }
-    if job.status == "failed" {
+    if matches!(job.status.as_str(), "failed" | "dead") {
         let reason = job
             .reason
             .unwrap_or_else(|| domain::Reason::new("failed", format!("{} failed", job.name), ""));

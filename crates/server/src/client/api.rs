@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::wire::{
     BulkVariables, CreateProject, CreateService, Deploy, Deployment, DeploymentSummary, ImportVariables, Instance, Job,
-    LogPage, Me, Orphans, Page, Pending, Project, Readiness, Service, UpdateService, Variables,
+    JobDetail, LogPage, Me, Orphans, Page, Pending, Project, Readiness, Service, UpdateService, Variables,
 };
 use domain::{DeploymentId, JobId, ProjectId, ServiceId, names::Slug};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -384,6 +384,29 @@ impl Api {
     /// What nobody owns.
     pub(crate) async fn orphans(&self) -> Answer<Orphans> {
         self.get(&["orphans"], &[]).await
+    }
+
+    /// Background work, newest first; of one status and kind, unless they are empty.
+    pub(crate) async fn jobs(&self, status: &str, kind: &str, limit: u32) -> Answer<Vec<Job>> {
+        let limit = limit.to_string();
+        let page: Page<Job> = self
+            .get(
+                &["jobs"],
+                &[("limit", limit.as_str()), ("status", status), ("kind", kind)],
+            )
+            .await?;
+        Ok(page.items)
+    }
+
+    /// A unit of background work, with how far each step of it is.
+    pub(crate) async fn job_detail(&self, id: JobId) -> Answer<JobDetail> {
+        self.get(&["jobs", &id.to_string()], &[]).await
+    }
+
+    /// Asks for a dead or stuck job again.
+    pub(crate) async fn retry_job(&self, id: JobId) -> Answer<Job> {
+        self.post(&["jobs", &id.to_string(), "retry"], &serde_json::json!({}))
+            .await
     }
 
     /// A unit of background work.

@@ -11,6 +11,7 @@ mod environment;
 pub(crate) mod error;
 mod feed;
 mod follow;
+mod jobs;
 pub(crate) mod login;
 mod logs;
 pub(crate) mod output;
@@ -123,6 +124,9 @@ pub(crate) enum Command {
     /// List the projects
     #[command(after_help = "Example:\n  click-deploy projects --json")]
     Projects,
+    /// List background work, show a job closely, or ask for one again that is dead or stuck
+    #[command(after_help = jobs::EXAMPLES)]
+    Jobs(jobs::Jobs),
     /// Say what would be built of a directory, and why; needs no server
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::PlanCommand),
@@ -227,6 +231,7 @@ async fn act(command: Command, session: &Session) -> Result<(), ClientError> {
         Command::DeployKey(key) => services::deploy_key(session, &key).await,
         Command::Rm(remove) => actions::remove(session, &remove).await,
         Command::Projects => services::projects(session).await,
+        Command::Jobs(jobs) => jobs::run(session, &jobs).await,
         Command::Plan(_) | Command::Doctor(_) | Command::Login | Command::Completion { .. } => {
             unreachable!("these need no session and were run before")
         }

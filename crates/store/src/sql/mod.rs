@@ -7,6 +7,7 @@ mod pool;
 mod presence;
 mod row;
 mod value;
+mod wake;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -16,6 +17,7 @@ pub(crate) use row::Row;
 use sqlx::{AssertSqlSafe, MySql, Postgres, Sqlite};
 pub(crate) use value::Kind;
 pub(crate) use value::Value;
+pub use wake::Wakes;
 
 use crate::{Error, Result};
 

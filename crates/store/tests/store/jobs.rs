@@ -250,8 +250,8 @@ async fn only_jobs_that_are_over_are_forgotten(bed: Bed) {
         .finish_job(&claim, Some(&Reason::new("no", "no", "")))
         .await
         .unwrap();
-    assert_eq!(bed.store.prune_jobs(0).await.unwrap(), 0);
-    assert_eq!(bed.store.prune_jobs(i64::MAX).await.unwrap(), 1);
+    assert_eq!(bed.store.forget_jobs(0).await.unwrap(), 0);
+    assert_eq!(bed.store.forget_jobs(i64::MAX).await.unwrap(), 1);
     let left: Vec<JobId> = bed
         .store
         .jobs(bed.organization, "~", 10)

@@ -9,11 +9,13 @@ use crate::bed::Bed;
 crate::bed::promises!(every_statement_is_understood, no_statement_reads_a_whole_table);
 
 /// What reads a whole table by its nature: `file NAME`.
-const WHOLE: [&str; 4] = [
+const WHOLE: [&str; 5] = [
     "projects ALL",
     "services ALL",
     "services UPLOADS",
     "organizations COUNT_TOKENS",
+    // A few rows.
+    "schedules DUE",
 ];
 
 /// `file NAME` and the text of every constant that is a statement.
@@ -114,6 +116,9 @@ fn value(before: &str, table: &str) -> String {
         "deadline_seconds",
         "size_bytes",
         "position",
+        "stuck",
+        "failures",
+        "priority",
     ];
     match (column, table) {
         ("id", "jobs") | ("job_id", _) => "'job_00700'".to_owned(),
@@ -275,6 +280,10 @@ async fn fill_all(bed: &Bed) {
         |n| format!("'org_{}', 'k{n}', 'd', {n}", n % 10),
     )
     .await;
+    fill(bed, "schedules", "name, every_ms, next_at_ms", 3000, |n| {
+        format!("'n{n}', 1, {n}")
+    })
+    .await;
     fill(bed, "installation", "name, value", 3000, |n| format!("'n{n}', 'v'")).await;
     match bed.location.product() {
         "MariaDB" => {
@@ -308,7 +317,15 @@ async fn no_statement_reads_a_whole_table(bed: Bed) {
                 "\"access_type\": \"ALL\"",
             ),
         };
-        if plan.iter().any(|line| line.contains(bad)) {
+        // What a statement has made itself is read whole.
+        let of_a_table = |line: &String| match bed.location.product() {
+            "MariaDB" => line
+                .split("\"table_name\": \"")
+                .skip(1)
+                .any(|table| !table.starts_with('<') && table.split("\"table\":").next().unwrap().contains(bad)),
+            _ => line.contains(bad) && !line.contains("SCAN turn"),
+        };
+        if plan.iter().any(of_a_table) {
             whole.push(format!("{name}: {sql}\n{}", plan.join("\n")));
         }
     }

@@ -1,0 +1,11 @@
+DELETE FROM installation WHERE name = 'job-limits';
+DROP TABLE IF EXISTS schedules;
+DROP INDEX IF EXISTS jobs_by_lease ON jobs;
+DROP INDEX IF EXISTS jobs_by_turn ON jobs;
+UPDATE jobs SET status = 'failed' WHERE status = 'dead';
+ALTER TABLE jobs DROP COLUMN IF EXISTS step;
+ALTER TABLE jobs DROP COLUMN IF EXISTS due_at_ms;
+ALTER TABLE jobs DROP COLUMN IF EXISTS stuck;
+ALTER TABLE jobs DROP COLUMN IF EXISTS failing_since_ms;
+ALTER TABLE jobs DROP COLUMN IF EXISTS failures;
+ALTER TABLE jobs DROP COLUMN IF EXISTS priority;

@@ -1,0 +1,11 @@
+DELETE FROM installation WHERE name = 'job-limits';
+DROP TABLE schedules;
+DROP INDEX jobs_by_lease;
+DROP INDEX jobs_by_turn;
+UPDATE jobs SET status = 'failed' WHERE status = 'dead';
+ALTER TABLE jobs DROP COLUMN step;
+ALTER TABLE jobs DROP COLUMN due_at_ms;
+ALTER TABLE jobs DROP COLUMN stuck;
+ALTER TABLE jobs DROP COLUMN failing_since_ms;
+ALTER TABLE jobs DROP COLUMN failures;
+ALTER TABLE jobs DROP COLUMN priority;
