@@ -1,7 +1,8 @@
 //! Who works on which job: claims in turns between organizations, leases with a fence, and how a claim ends.
 //!
-//! A job is claimed by compare-and-set on its `attempt`; the lease is short and renewed while the worker lives, so that a
-//! dead worker's job is taken over in seconds.
+//! A waiting job is claimed by compare-and-set on its status, one whose worker died on its `attempt`; each claim counts
+//! `attempt` up, and every write of the job shows it. The lease is short and renewed while the worker lives, so that a dead
+//! worker's job is taken over in seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 

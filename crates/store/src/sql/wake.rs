@@ -39,6 +39,8 @@ pub struct Wakes {
     options: Option<PgConnectOptions>,
     listener: Option<PgListener>,
     pause: Duration,
+    doubt: Duration,
+    patience: Duration,
 }
 
 impl Wakes {
@@ -47,7 +49,16 @@ impl Wakes {
             options,
             listener: None,
             pause: FIRST_PAUSE,
+            doubt: DOUBT,
+            patience: PATIENCE,
         }
+    }
+
+    /// Doubts a silent connection sooner or later than after 30 s, and gives it another time than 10 s to answer.
+    #[must_use]
+    pub fn doubting_after(mut self, silence: Duration, patience: Duration) -> Self {
+        (self.doubt, self.patience) = (silence, patience);
+        self
     }
 
     /// The next payload; an empty one when some may have been missed. Never, on a database that sends none.
@@ -70,12 +81,12 @@ impl Wakes {
                 self.pause = (self.pause * 2).min(LAST_PAUSE);
                 continue;
             };
-            let lost = match tokio::time::timeout(DOUBT, listener.try_recv()).await {
+            let lost = match tokio::time::timeout(self.doubt, listener.try_recv()).await {
                 Ok(Ok(Some(heard))) => return heard.payload().to_owned(),
                 Ok(Ok(None) | Err(_)) => true,
                 // What is half open is silent for ever: only an answer shows that somebody is there.
                 Err(_) => !matches!(
-                    tokio::time::timeout(PATIENCE, listener.execute("SELECT 1")).await,
+                    tokio::time::timeout(self.patience, listener.execute("SELECT 1")).await,
                     Ok(Ok(_))
                 ),
             };

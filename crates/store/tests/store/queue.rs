@@ -1,6 +1,13 @@
 //! The queue: whose turn it is, how many at once, what fails, and what is done again and again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::{JobId, OrganizationId, Reason};
 use store::{
@@ -24,7 +31,8 @@ crate::bed::promises!(
 crate::bed::promises!(on postgresql:
     claiming_reads_no_more_however_many_jobs_are_over_and_wait,
     a_new_job_wakes_other_processes_when_it_is_committed,
-    a_listener_whose_connection_was_cut_listens_again
+    a_listener_whose_connection_was_cut_listens_again,
+    a_listener_whose_connection_is_half_open_listens_again
 );
 
 async fn enqueue_for(bed: &Bed, organization: OrganizationId, name: &str, key: &str) -> JobId {
@@ -402,4 +410,61 @@ async fn a_listener_whose_connection_was_cut_listens_again(bed: Bed) {
     enqueue(&bed, "deploy", "key").await;
     let heard = tokio::time::timeout(Duration::from_secs(20), wakes.next()).await;
     assert_eq!(heard.unwrap(), "jobs");
+}
+
+/// Passes bytes on in one direction, until they are to be swallowed without a word.
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mute: Arc<AtomicBool>,
+) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut bytes = [0; 4096];
+    while let Ok(number @ 1..) = from.read(&mut bytes).await {
+        if !mute.load(Ordering::SeqCst) && to.write_all(&bytes[..number]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn a_listener_whose_connection_is_half_open_listens_again(bed: Bed) {
+    let url = bed.place.url();
+    let (before, address) = url.split_once('@').unwrap();
+    let (address, after) = address.split_once('/').unwrap();
+    let address = address.to_owned();
+    let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relayed = format!("{before}@{}/{after}", relay.local_addr().unwrap());
+    let mutes = Arc::new(std::sync::Mutex::new(Vec::<Arc<AtomicBool>>::new()));
+    let kept = Arc::clone(&mutes);
+    let relaying = tokio::spawn(async move {
+        while let Ok((client, _)) = relay.accept().await {
+            let mute = Arc::new(AtomicBool::new(false));
+            kept.lock().unwrap().push(Arc::clone(&mute));
+            let server = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+            tokio::spawn(pass(from_client, to_server, Arc::clone(&mute)));
+            tokio::spawn(pass(from_server, to_client, mute));
+        }
+    });
+    let store = crate::bed::open(&relayed.parse().unwrap(), crate::bed::KEY)
+        .await
+        .unwrap();
+    let mut wakes = store
+        .wakes()
+        .doubting_after(Duration::from_millis(300), Duration::from_secs(5));
+    assert_eq!(wakes.next().await, "");
+    // From here on nothing arrives on the connections that are there, and none of them ends.
+    for mute in mutes.lock().unwrap().iter() {
+        mute.store(true, Ordering::SeqCst);
+    }
+    enqueue(&bed, "deploy", "one").await;
+    let heard = tokio::time::timeout(Duration::from_secs(30), wakes.next()).await;
+    assert_eq!(heard.unwrap(), "", "it was doubted, and another one begun");
+    enqueue(&bed, "deploy", "other").await;
+    let heard = tokio::time::timeout(Duration::from_secs(30), wakes.next())
+        .await
+        .unwrap();
+    // A machine that is too busy to answer in time may be doubted once more.
+    assert!(heard == "jobs" || heard.is_empty(), "{heard}");
+    relaying.abort();
 }
