@@ -11,7 +11,7 @@ use domain::{OrganizationId, Reason};
 use crate::{
     Error, Result, Store, Write,
     jobs::{Job, LOCK_ORGANIZATION, read},
-    kinds::Kind,
+    kinds::{Kind, LONGEST_PAUSE_MS},
     now_ms,
     services::to_json,
     sql::query,
@@ -75,7 +75,7 @@ const RUNNING: &str = "SELECT name, COUNT(*) AS number FROM jobs WHERE status = 
 /// The next organization that has waiting jobs, and its next job. It is found by the index, so that it costs the same
 /// however many jobs wait or are over.
 const TURN: &str = "SELECT turn.organization_id, (SELECT head.id FROM jobs head WHERE head.status = 'waiting' \
-    AND head.organization_id = turn.organization_id AND head.run_after_ms <= ? \
+    AND head.organization_id = turn.organization_id AND (head.run_after_ms <= ? OR head.run_after_ms > ?) \
     AND head.name NOT IN (?, ?, ?, ?, ?, ?) \
     AND NOT EXISTS (SELECT 1 FROM jobs earlier WHERE earlier.serial_key = head.serial_key \
     AND earlier.status IN ('waiting', 'running') AND earlier.id < head.id) \
@@ -85,7 +85,7 @@ const TURN: &str = "SELECT turn.organization_id, (SELECT head.id FROM jobs head 
 /// How many kinds [`TURN`] can leave out.
 const LIMITED: usize = 6;
 const CLAIM: &str = "UPDATE jobs SET status = 'running', owner = ?, lease_until_ms = ?, attempt = attempt + 1 \
-    WHERE id = ? AND status = 'waiting' AND run_after_ms <= ?";
+    WHERE id = ? AND status = 'waiting' AND (run_after_ms <= ? OR run_after_ms > ?)";
 const TAKEN: &str = "SELECT * FROM jobs WHERE id = ?";
 const BEFORE: &str = "SELECT id FROM jobs WHERE serial_key = ? AND status IN ('waiting', 'running') AND id <> ? \
     AND (id < ? OR status = 'running')";
@@ -194,7 +194,7 @@ impl Store {
 
     /// The next organization with waiting jobs after one, and its next job of a kind that is not full.
     async fn turn(&self, now: i64, full: &Full, after: &str) -> Result<Option<(OrganizationId, Option<String>)>> {
-        let mut statement = query(TURN).bind(now);
+        let mut statement = query(TURN).bind(now).bind(now + LONGEST_PAUSE_MS);
         let mut names = full.names();
         for _ in 0..LIMITED {
             statement = statement.bind(names.next().unwrap_or_default());
@@ -216,6 +216,7 @@ impl Store {
                 .bind(until)
                 .bind(head)
                 .bind(now)
+                .bind(now + LONGEST_PAUSE_MS)
                 .execute(&mut write.transaction)
                 .await?;
             if done == 0 {

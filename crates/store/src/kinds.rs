@@ -45,6 +45,9 @@ pub const KINDS: [Kind; 10] = [
 /// A job of a version that is newer or older than this one.
 const UNKNOWN: Kind = kind("", FOLLOWS, None, MINUTE_MS, Some(HOUR_MS));
 
+/// No job waits longer than this between two tries. One that is due later was put back before the clock was set back.
+pub const LONGEST_PAUSE_MS: i64 = 5 * MINUTE_MS;
+
 const fn kind(
     name: &'static str,
     priority: i64,
@@ -66,5 +69,15 @@ impl Kind {
     #[must_use]
     pub fn of(name: &str) -> Self {
         KINDS.into_iter().find(|kind| kind.name == name).unwrap_or(UNKNOWN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_kind_pauses_for_longer_than_the_longest_pause() {
+        assert!(KINDS.iter().all(|kind| kind.longest_pause_ms <= LONGEST_PAUSE_MS));
     }
 }

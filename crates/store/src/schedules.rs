@@ -5,7 +5,8 @@ use crate::{Error, Result, Store, now_ms, sql::query, transaction};
 /// The organization whose jobs are the installation's own. No user can choose such a name.
 const INSTALLATION: &str = "(installation)";
 
-const DUE: &str = "SELECT name, every_ms, next_at_ms FROM schedules WHERE next_at_ms <= ?";
+/// Also what is further away than it ever is: the clock was set back.
+const DUE: &str = "SELECT name, every_ms, next_at_ms FROM schedules WHERE next_at_ms <= ? OR next_at_ms > ? + every_ms";
 const SET: &str = "UPDATE schedules SET every_ms = ? WHERE name = ?";
 const INSERT: &str = "INSERT INTO schedules (name, every_ms, next_at_ms) VALUES (?, ?, ?)";
 const ADVANCE: &str = "UPDATE schedules SET next_at_ms = ? WHERE name = ? AND next_at_ms = ?";
@@ -36,7 +37,7 @@ impl Store {
     /// When the database fails.
     pub async fn enqueue_scheduled(&self) -> Result<u64> {
         let now = now_ms();
-        let due = query(DUE).bind(now).fetch_all(&self.readers).await?;
+        let due = query(DUE).bind(now).bind(now).fetch_all(&self.readers).await?;
         if due.is_empty() {
             return Ok(0);
         }
@@ -46,11 +47,9 @@ impl Store {
             let (name, every_ms, seen): (&str, i64, i64) =
                 (row.get("name"), row.get("every_ms"), row.get("next_at_ms"));
             let key = format!("schedule/{name}");
-            let next = if seen + every_ms > now {
-                seen + every_ms
-            } else {
-                now + every_ms
-            };
+            // Its own time after the last one, unless times were missed or the clock was set back.
+            let next = Some(seen + every_ms).filter(|next| (now + 1..=now + every_ms).contains(next));
+            let next = next.unwrap_or(now + every_ms);
             enqueued += transaction!(self, |write| {
                 let advanced = query(ADVANCE)
                     .bind(next)

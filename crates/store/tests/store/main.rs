@@ -10,6 +10,7 @@ mod jobs;
 mod logs;
 mod migrations;
 mod outages;
+mod presence;
 mod queue;
 mod retention;
 mod secrets;

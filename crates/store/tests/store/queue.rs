@@ -23,6 +23,7 @@ crate::bed::promises!(
     what_people_wait_for_goes_before_clean_up_and_what_is_older_before_what_is_newer,
     no_more_of_a_kind_run_at_once_than_may_however_many_processes_claim,
     a_job_that_keeps_failing_is_stuck_until_someone_asks_for_it_again,
+    a_job_does_not_wait_for_a_time_that_a_clock_set_back_has_moved_far_away,
     a_dead_job_stands_in_nobodys_way_and_goes_on_when_it_is_asked_for_again,
     two_jobs_of_one_key_never_run_at_once_when_an_earlier_one_comes_back,
     what_is_scheduled_is_enqueued_once_however_many_look,
@@ -141,7 +142,7 @@ async fn a_job_that_keeps_failing_is_stuck_until_someone_asks_for_it_again(bed: 
         let taken = claim(&bed, 1).await.remove(0);
         assert_eq!(taken.job.failures, failures);
         let (step, stuck) = (Some("build"), failures == 2);
-        let after_ms = if stuck { 600_000 } else { 0 };
+        let after_ms = if stuck { 200_000 } else { 0 };
         let later = Later {
             why: &why,
             after_ms,
@@ -192,6 +193,21 @@ async fn a_job_that_keeps_failing_is_stuck_until_someone_asks_for_it_again(bed: 
     );
     let again = claim(&bed, 1).await.remove(0);
     assert_eq!((again.job.attempt, again.job.failures), (4, 0));
+}
+
+/// The clock was an hour ahead when the job was put back.
+async fn a_job_does_not_wait_for_a_time_that_a_clock_set_back_has_moved_far_away(bed: Bed) {
+    let id = enqueue(&bed, "stop-service", "key").await;
+    let taken = claim(&bed, 1).await.remove(0);
+    let why = away();
+    let later = Later {
+        why: &why,
+        after_ms: 3_600_000,
+        step: None,
+        stuck: false,
+    };
+    bed.store.try_later(&taken, &later).await.unwrap();
+    assert_eq!(claim(&bed, 1).await[0].job.id, id);
 }
 
 async fn a_dead_job_stands_in_nobodys_way_and_goes_on_when_it_is_asked_for_again(bed: Bed) {
