@@ -58,8 +58,7 @@ const DEPLOYMENTS: &str = "SELECT d.id FROM deployments d JOIN services s ON s.i
     ORDER BY d.service_id, d.number LIMIT ?";
 const DELETE_DEPLOYMENT: &str = "DELETE FROM deployments WHERE id = ? AND log_removed = 2 \
     AND (image IS NULL OR image_removed = 1)";
-const JOBS_END: &str =
-    "SELECT finished_at_ms AS up_to FROM jobs WHERE finished_at_ms < ? AND status <> 'dead' \
+const JOBS_END: &str = "SELECT finished_at_ms AS up_to FROM jobs WHERE finished_at_ms < ? AND status <> 'dead' \
     ORDER BY finished_at_ms LIMIT 1 OFFSET ?";
 const DELETE_JOBS: &str = "DELETE FROM jobs WHERE finished_at_ms <= ? AND status <> 'dead'";
 const DEAD_END: &str = "SELECT finished_at_ms AS up_to FROM jobs WHERE finished_at_ms < ? AND status = 'dead' \
