@@ -108,3 +108,32 @@ async fn a_job_that_keeps_failing_is_stuck_says_why_and_comes_to_its_end_when_it
     assert_eq!(bed.job(job.id).await.status, "done");
     bed.is_tidy(&[service.id]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_for_long_is_forgotten_by_a_job_of_the_installation() {
+    let mut bed = Bed::asleep().await;
+    let service = bed.create("web", &git(), &quick()).await;
+    bed.start_runner();
+    bed.deploy(service.id).await;
+    let kept = bed.jobs().await.len();
+    bed.kill().await;
+    for (number, status, days) in [(1, "done", 8), (2, "failed", 6), (3, "dead", 8), (4, "dead", 31)] {
+        let at_ms = store::now_ms() - days * 24 * 3600 * 1000;
+        bed.run_sql(&format!(
+            "INSERT INTO jobs (id, organization_id, name, subject, serial_key, status, run_after_ms, created_at_ms, \
+             finished_at_ms) VALUES ('job_0000000000007000800000000000000{number}', '{}', 'deploy', 's', 'k{number}', \
+             '{status}', 0, {at_ms}, {at_ms})",
+            bed.organization
+        ))
+        .await;
+    }
+    bed.run_sql("UPDATE schedules SET next_at_ms = 1").await;
+    bed.restart().await;
+    bed.until("the old ones are gone", async || {
+        (bed.jobs().await.len() == kept + 2).then_some(())
+    })
+    .await;
+    let jobs = bed.jobs().await;
+    assert!(jobs.iter().any(|job| job.status == "dead") && jobs.iter().any(|job| job.status == "failed"));
+    assert!(jobs.iter().all(|job| job.name != "cleanup"), "it is nobody's");
+}
