@@ -166,7 +166,7 @@ fn line(number: usize) -> Line {
         sequence: 0,
         at_ns: store::now_ms() * 1_000_000,
         phase: "run",
-        level: if number % 50 == 0 {
+        level: if number.is_multiple_of(50) {
             LogLevel::Error
         } else {
             LogLevel::Info

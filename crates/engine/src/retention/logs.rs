@@ -12,7 +12,8 @@ pub(super) async fn forget_run_lines(world: &World, log: &RunLog) -> Result<(), 
     let policy = &world.settings.retention;
     let up_to = log.newest - policy.log_lines;
     let before_ns = (store::now_ms() - policy.log_days * DAY_MS) * 1_000_000;
-    if log.oldest > up_to && log.oldest_at_ns >= before_ns {
+    let is_little = log.oldest > up_to && log.oldest_at_ns >= before_ns;
+    if is_little || log.oldest >= log.newest {
         return Ok(());
     }
     loop {

@@ -17,6 +17,11 @@ use crate::{
 /// How many values one statement takes: fewer than any of the three allows.
 const VALUES: usize = 8000;
 
+/// The row that migrations make: it is in every database, and so says nothing about whether one was used.
+const USED: &str = "SELECT 1 FROM installation WHERE name <> 'job-limits' LIMIT 1";
+/// It comes with the rows that are written, if it was there.
+const CLEAR: &str = "DELETE FROM installation";
+
 /// The database.
 pub(crate) struct Target {
     location: Location,
@@ -52,8 +57,11 @@ impl Target {
 
     async fn has_rows(&self, migration: i64) -> Result<bool, DumpError> {
         for table in tables(migration).await? {
-            let sql = format!("SELECT 1 FROM {} LIMIT 1", table.name);
-            if written(sql.into()).fetch_optional(&self.pool).await?.is_some() {
+            let any = match table.name.as_str() {
+                "installation" => query(USED),
+                name => written(format!("SELECT 1 FROM {name} LIMIT 1").into()),
+            };
+            if any.fetch_optional(&self.pool).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -67,6 +75,7 @@ impl Target {
         }
         Box::pin(migrations::migrate(&self.location, Some(0))).await?;
         Box::pin(migrations::migrate(&self.location, Some(migration))).await?;
+        query(CLEAR).execute(&self.pool).await?;
         Ok(())
     }
 

@@ -86,8 +86,10 @@ async fn fill(bed: &Bed) {
         format!("INSERT INTO idempotency_keys VALUES ({organization}, 'a', 'd', 202, {bytes}, 1)"),
         format!("INSERT INTO idempotency_keys VALUES ({organization}, 'b', 'd', NULL, NULL, 1)"),
         format!(
-            "INSERT INTO jobs VALUES ('j', {organization}, 'deploy', 's', 's', 'running', 'me', 3, 9, 0, NULL, 1, NULL)"
+            "INSERT INTO jobs (id, organization_id, name, subject, serial_key, status, owner, attempt, lease_until_ms, run_after_ms, reason, created_at_ms, finished_at_ms) \
+             VALUES ('j', {organization}, 'deploy', 's', 's', 'running', 'me', 3, 9, 0, NULL, 1, NULL)"
         ),
+        "INSERT INTO schedules VALUES ('cleanup', 3600000, 7)".to_owned(),
         "INSERT INTO saga_journal VALUES ('j', 'build', 1, 'begun', NULL, 1)".to_owned(),
         "INSERT INTO installation VALUES ('name', 'cafe')".to_owned(),
         format!("INSERT INTO api_tokens VALUES ('t', {organization}, 'n', 'h', 1)"),
