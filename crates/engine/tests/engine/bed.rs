@@ -13,7 +13,7 @@ use domain::{
     source::{GitUrl, Source},
 };
 use engine::{
-    Engine, Notices, Retention, Runner, Settings, World,
+    BuildCache, Engine, Notices, Retention, Runner, Settings, World,
     manage::{DeploymentDetail, DeploymentRequest, ServiceChange},
     state::{deployments::Deployment, jobs::Job, projects::Project, services::Service},
 };
@@ -33,6 +33,7 @@ pub(crate) struct Bed {
     pub(crate) store: Store,
     pub(crate) organization: OrganizationId,
     pub(crate) project: Project,
+    build_cache: BuildCache,
     directory: tempfile::TempDir,
     shared: Arc<World>,
     runner: Option<JoinHandle<()>>,
@@ -46,7 +47,13 @@ async fn open(directory: &tempfile::TempDir) -> Store {
     Store::open(&location, sealer).await.unwrap()
 }
 
-fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, retention: &Retention) -> Arc<World> {
+fn assemble(
+    directory: &tempfile::TempDir,
+    store: &Store,
+    watched: &Watched,
+    retention: &Retention,
+    build_cache: BuildCache,
+) -> Arc<World> {
     let settings = Settings {
         installation: "test".to_owned(),
         data_directory: directory.path().to_owned(),
@@ -60,11 +67,7 @@ fn assemble(directory: &tempfile::TempDir, store: &Store, watched: &Watched, ret
         upload_limit_bytes: 1 << 20,
         orphan_grace: Duration::from_millis(300),
         retention: retention.clone(),
-        build_cache: engine::BuildCache {
-            limit_bytes: 1 << 30,
-            first_after: Duration::from_millis(100),
-            every: Duration::from_millis(500),
-        },
+        build_cache,
     };
     let ports = Arc::new(watched.clone());
     Arc::new(World {
@@ -130,6 +133,11 @@ impl Bed {
 
     /// A platform whose runner was not started yet.
     pub(crate) async fn asleep() -> Self {
+        Self::with_build_cache(BuildCache::of(0)).await
+    }
+
+    /// The same, with a bound for the build cache.
+    pub(crate) async fn with_build_cache(build_cache: BuildCache) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory).await;
         let organization = store.ensure_organization("default").await.unwrap();
@@ -137,7 +145,7 @@ impl Bed {
         world.push(REPOSITORY, "main", &[("index.html", "one")]);
         let watched = Watched::new(world.clone());
         let retention = Retention::default();
-        let shared = assemble(&directory, &store, &watched, &retention);
+        let shared = assemble(&directory, &store, &watched, &retention, build_cache);
         let engine = Engine::new(Arc::clone(&shared));
         let project = engine.create_project(organization, &slug("shop")).await.unwrap();
         Self {
@@ -147,6 +155,7 @@ impl Bed {
             store,
             organization,
             project,
+            build_cache,
             directory,
             shared,
             runner: None,
@@ -175,7 +184,13 @@ impl Bed {
         self.kill().await;
         self.store = open(&self.directory).await;
         self.store.release_all_leases().await.unwrap();
-        self.shared = assemble(&self.directory, &self.store, &self.watched, &self.retention);
+        self.shared = assemble(
+            &self.directory,
+            &self.store,
+            &self.watched,
+            &self.retention,
+            self.build_cache,
+        );
         self.engine = Engine::new(Arc::clone(&self.shared));
         self.start_runner();
     }

@@ -1,6 +1,6 @@
 //! What happens to the world while nobody deploys.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use contract::world::{Failure, Step};
 use domain::{
@@ -169,8 +169,14 @@ async fn what_is_nobodys_goes_and_what_is_somebody_elses_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_build_cache_is_bounded_again_and_again_whatever_the_builder_says() {
-    let bed = Bed::new().await;
+    let mut bed = Bed::with_build_cache(engine::BuildCache {
+        limit_bytes: 1 << 30,
+        first_after: Duration::from_millis(10),
+        every: Duration::from_millis(10),
+    })
+    .await;
     bed.world.fail_next(Step::PruneCache, Failure::Unreachable);
+    bed.start_runner();
     bed.until("it was bounded more than once", async || {
         (bed.world.calls(Step::PruneCache) >= 3).then_some(())
     })
