@@ -85,7 +85,6 @@ pub enum RailpackError {
 pub struct Railpack {
     program: PathBuf,
     mise_folder: PathBuf,
-    environment: BTreeMap<String, String>,
 }
 
 /// A plan and what is known about it.
@@ -106,7 +105,6 @@ impl Railpack {
         Self {
             program: program.into(),
             mise_folder: PathBuf::from(MISE_FOLDER),
-            environment: BTreeMap::new(),
         }
     }
 
@@ -123,13 +121,6 @@ impl Railpack {
                     .is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
             })
             .map(Self::at)
-    }
-
-    /// What the program gets beside the bare minimum: proxies, certificates.
-    #[must_use]
-    pub fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
-        self.environment = environment;
-        self
     }
 
     /// Its version, in its own words.
@@ -229,7 +220,7 @@ impl Railpack {
     }
 
     fn command(&self, home: &Path) -> Program {
-        let mut command = Program::new(&self.program)
+        Program::new(&self.program)
             .env("HOME", home)
             .env("TMPDIR", home)
             .env("NO_COLOR", "1")
@@ -238,11 +229,7 @@ impl Railpack {
             .limits(ProgramLimits {
                 kept_bytes: KEPT_BYTES,
                 ..ProgramLimits::default()
-            });
-        for (name, value) in &self.environment {
-            command = command.env(name, value);
-        }
-        command
+            })
     }
 }
 
