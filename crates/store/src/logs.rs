@@ -91,7 +91,6 @@ const CURSOR: &str = "SELECT at_ns, lines_at_that_time FROM output_cursors WHERE
 const UPDATE_CURSOR: &str = "UPDATE output_cursors SET at_ns = ?, lines_at_that_time = ? WHERE instance = ?";
 const INSERT_CURSOR: &str =
     "INSERT INTO output_cursors (instance, service_id, at_ns, lines_at_that_time) VALUES (?, ?, ?, ?)";
-const PRUNE_RUN: &str = "DELETE FROM service_logs WHERE service_id = ? AND sequence <= ?";
 
 fn read(row: &Row) -> Line {
     Line {
@@ -233,15 +232,6 @@ impl Store {
             at_ns: row.get("at_ns"),
             lines_at_that_time: u32::try_from(row.get::<i64>("lines_at_that_time")).unwrap_or(0),
         }))
-    }
-
-    /// Forgets a service's lines up to a place.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn prune_lines(&self, service: ServiceId, up_to: i64) -> Result<u64> {
-        self.change(query(PRUNE_RUN).bind(service.to_string()).bind(up_to))
-            .await
     }
 }
 
