@@ -149,6 +149,18 @@ pub(crate) fn orphan(orphan: engine::Orphan) -> wire::Orphan {
     }
 }
 
+pub(crate) fn process((process, leads): (engine::state::processes::Process, Vec<String>)) -> wire::Process {
+    wire::Process {
+        id: process.id,
+        role: process.role,
+        host: process.host,
+        version: process.version,
+        started_at: time(process.started_at_ms),
+        seen_at: time(process.seen_at_ms),
+        leads,
+    }
+}
+
 pub(crate) fn journal_entry(entry: engine::state::jobs::JournalEntry) -> wire::JournalEntry {
     wire::JournalEntry {
         state: entry.state.name().to_owned(),

@@ -20,7 +20,7 @@ use utoipa::{
         crate::variables::list, crate::variables::set, crate::variables::update, crate::variables::remove,
         crate::variables::bulk, crate::variables::import, crate::variables::pending,
         crate::logs::build_page, crate::logs::build_stream, crate::logs::run_page, crate::logs::run_stream,
-        crate::jobs::list, crate::jobs::show, crate::jobs::retry, crate::orphans::list,
+        crate::jobs::list, crate::jobs::show, crate::jobs::retry, crate::orphans::list, crate::processes::list,
         crate::health::alive, crate::health::ready, crate::metrics::show,
     ),
     modifiers(&Bearer),

@@ -15,10 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A queue is late when a job that is due has waited for longer.
 const LATE_SECONDS: i64 = 5 * 60;
 
-/// The process lives.
-#[utoipa::path(get, path = "/health", operation_id = "show_health", tag = "health", responses((status = 200)))]
-pub(crate) async fn alive() -> &'static str {
-    "ok\n"
+/// The process lives, and takes requests: 503 when it was told to stop.
+#[utoipa::path(get, path = "/health", operation_id = "show_health", tag = "health",
+    responses((status = 200), (status = 503)))]
+pub(crate) async fn alive(State(api): State<Api>) -> (StatusCode, &'static str) {
+    if api.closing.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
 }
 
 async fn ask<E: std::fmt::Display>(

@@ -1,6 +1,7 @@
 //! HTTP in and out: routes, problems, OpenAPI, WebSockets. A handler parses, calls the engine, and answers.
 
 mod caller;
+mod closing;
 mod convert;
 mod deployments;
 mod document;
@@ -14,6 +15,7 @@ mod logs;
 mod metrics;
 mod orphans;
 mod problem;
+mod processes;
 mod projects;
 mod services;
 mod variables;
@@ -32,6 +34,7 @@ use engine::Engine;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer};
 
 pub use caller::token_hash;
+pub use closing::Closing;
 pub use document::openapi_json;
 
 /// Where all routes of the API begin.
@@ -43,29 +46,31 @@ pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Api {
     pub(crate) engine: Engine,
+    pub(crate) closing: Closing,
     pub(crate) readiness: Arc<tokio::sync::Mutex<Option<(std::time::Instant, wire::Readiness)>>>,
 }
 
 impl Api {
-    /// Over this engine.
+    /// Over this engine, until it is closed.
     #[must_use]
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(engine: Engine, closing: Closing) -> Self {
         Self {
             engine,
+            closing,
             readiness: Arc::default(),
         }
     }
 
-    /// Serves until `stop`, and then until the requests under way are answered.
+    /// Serves until it is closed, and then until the requests under way are answered.
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn serve(
-        self,
-        listener: tokio::net::TcpListener,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(stop).await
+    pub async fn serve(self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+        let closed = self.closing.clone();
+        let serving = axum::serve(listener, self.router());
+        serving
+            .with_graceful_shutdown(async move { closed.closed().await })
+            .await
     }
 
     /// The routes.
@@ -111,6 +116,7 @@ impl Api {
             .route("/deployments/{id}/logs/stream", get(logs::build_stream))
             .route("/jobs", get(jobs::list))
             .route("/orphans", get(orphans::list))
+            .route("/processes", get(processes::list))
             .route("/jobs/{id}", get(jobs::show))
             .route("/jobs/{id}/retry", post(jobs::retry))
             .layer(middleware::from_fn_with_state(self.clone(), idempotency::honour));
@@ -130,6 +136,7 @@ impl Api {
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(middleware::from_fn_with_state(self.clone(), closing::say))
             .layer(middleware::from_fn(leftover::read))
             .layer(middleware::from_fn(problem::with_request_id))
             .layer(header_value("x-content-type-options", "nosniff"))

@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{
         FromRequestParts, State, WebSocketUpgrade,
-        ws::{Message, WebSocket},
+        ws::{CloseFrame, Message, WebSocket, close_code},
     },
     http::{StatusCode, header, request::Parts},
     response::Response,
@@ -17,7 +17,7 @@ use engine::state::logs::{Filter, Log};
 use serde::Deserialize;
 
 use crate::{
-    Api,
+    Api, Closing,
     caller::Caller,
     convert,
     extract::{In, Parameters},
@@ -104,12 +104,13 @@ async fn page(api: &Api, log: Log, query: &LogParameters) -> Answer<Json<LogPage
 
 fn stream(api: &Api, log: Log, query: &LogParameters, Live(upgrade): Live) -> Response {
     let cursor = api.engine.follow(log, query.after, query.filter());
+    let closing = api.closing.clone();
     upgrade
         .max_message_size(16 * 1024)
-        .on_upgrade(move |socket| send(socket, cursor))
+        .on_upgrade(move |socket| send(socket, cursor, closing))
 }
 
-async fn send(mut socket: WebSocket, mut cursor: LogCursor) {
+async fn send(mut socket: WebSocket, mut cursor: LogCursor, closing: Closing) {
     loop {
         let message = tokio::select! {
             next = cursor.next() => match next {
@@ -123,6 +124,12 @@ async fn send(mut socket: WebSocket, mut cursor: LogCursor) {
                 // Nothing that a reader says changes anything.
                 Some(Ok(_)) => continue,
             },
+            // The reader connects again, and goes on where it was, in another process.
+            () = closing.closed() => {
+                let frame = CloseFrame { code: close_code::AWAY, reason: "the process ends".into() };
+                let _ = socket.send(Message::Close(Some(frame))).await;
+                return;
+            }
             () = tokio::time::sleep(PING) => {
                 if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
                     return;

@@ -447,6 +447,32 @@ pub struct Orphan {
     pub remove_at: String,
 }
 
+/// The processes of an installation.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Processes {
+    /// The oldest first.
+    pub items: Vec<Process>,
+}
+
+/// A process of the platform. One that was killed is listed for an hour, with the time when it was seen last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Process {
+    /// Its name in leases and logs.
+    pub id: String,
+    /// `all`, `api`, `worker`.
+    pub role: String,
+    /// The name of its machine.
+    pub host: String,
+    /// The version of the program.
+    pub version: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// When it said last that it lives, every 5 s by its own clock: RFC 3339, UTC.
+    pub seen_at: String,
+    /// What it does for all, now: `reconciler`, `output`, `build-cache`.
+    pub leads: Vec<String>,
+}
+
 /// A job, and how far each step of it is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JobDetail {

@@ -8,12 +8,14 @@ mod build_turns;
 mod deploy;
 mod error;
 mod instances;
+mod leases;
 mod lifecycle;
 mod maintenance;
 pub mod manage;
 mod metrics;
 mod notices;
 mod output;
+mod processes;
 mod reconcile;
 mod retention;
 mod routes;
@@ -26,7 +28,8 @@ pub use build_turns::BuildTurns;
 pub use error::{Error, FieldError};
 pub use metrics::Counters;
 pub use notices::{Notice, Notices};
-pub use reconcile::{Orphan, OrphanKind, Orphans};
+pub use processes::take_part;
+pub use reconcile::{Orphan, OrphanKind};
 pub use retention::Retention;
 pub use runner::Runner;
 pub use starts::Starts;
@@ -34,5 +37,5 @@ pub use world::{BuildCache, Engine, Settings, World};
 
 /// What the use cases answer with, as the memory keeps it.
 pub mod state {
-    pub use store::{Error, deployments, idempotency, jobs, kinds, logs, projects, services, variables};
+    pub use store::{Error, deployments, idempotency, jobs, kinds, logs, processes, projects, services, variables};
 }

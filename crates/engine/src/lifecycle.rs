@@ -188,7 +188,7 @@ async fn bring_up_current(
         ))
     };
     let image = deployment.image.clone().ok_or_else(gone)?;
-    provision::ensure_network(world, service).await?;
+    provision::ensure_network(world, &claim.owner, service).await?;
     let port = Port {
         number: deployment.port.unwrap_or(DEFAULT_PORT),
         chosen: true,

@@ -1,6 +1,6 @@
 //! What is done again and again: the installation's own jobs, enqueued when their time has come.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{retention, runner::Outcome, world::World};
 
@@ -12,9 +12,9 @@ const EVERY: Duration = Duration::from_secs(10);
 const HOUR_MS: i64 = 3600 * 1000;
 
 /// Enqueues what is due, for good.
-pub(crate) async fn run(world: Arc<World>) {
+pub(crate) async fn run(world: &World) {
     loop {
-        match enqueue(&world).await {
+        match enqueue(world).await {
             Ok(0) => {}
             Ok(_) => world.notices.job(),
             Err(error) => tracing::debug!("what is scheduled could not be enqueued: {error}"),
@@ -34,14 +34,4 @@ async fn enqueue(world: &World) -> Result<u64, store::Error> {
 pub(crate) async fn clean_up(world: &World) -> Result<Outcome, store::Error> {
     retention::forget_records(world).await?;
     Ok(Outcome::Done)
-}
-
-/// Looks for jobs whenever another process says that there are some.
-pub(crate) async fn hear(world: Arc<World>) {
-    let mut wakes = world.store.wakes();
-    loop {
-        // Whatever was said, and also when something may have been missed.
-        wakes.next().await;
-        world.notices.job();
-    }
 }

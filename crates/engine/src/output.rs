@@ -12,7 +12,7 @@ use domain::{
         infrastructure::{InstanceStatus, OutputCursor, OutputLine, OutputSink},
     },
 };
-use store::logs::{Line, Log};
+use store::logs::{Line, Log, Read};
 use tokio::task::JoinSet;
 
 use crate::{notices::Notice, world::World};
@@ -72,7 +72,7 @@ pub(crate) async fn run(world: Arc<World>) {
         let _ = tokio::time::timeout(LOOK, async {
             loop {
                 match notices.recv().await {
-                    Ok(Notice::Deployment(_)) => {
+                    Ok(Notice::Deployment(_) | Notice::Anything) => {
                         tokio::time::sleep(CALM).await;
                         // What came meanwhile is answered by the look that follows.
                         notices = notices.resubscribe();
@@ -108,6 +108,7 @@ async fn follow(world: &Arc<World>, service: ServiceId, name: &str) -> bool {
         world: Arc::clone(world),
         service,
         name: name.to_owned(),
+        kept: tokio::sync::Mutex::new(cursor),
     };
     let end = world.infrastructure.follow_output(name, cursor, &sink).await;
     if let Err(error) = &end {
@@ -120,6 +121,8 @@ struct Keep {
     world: Arc<World>,
     service: ServiceId,
     name: String,
+    /// Up to where this follower kept the output. Whoever kept more meanwhile is the follower now.
+    kept: tokio::sync::Mutex<OutputCursor>,
 }
 
 #[async_trait]
@@ -137,8 +140,15 @@ impl OutputSink for Keep {
             })
             .collect();
         let log = Log::Run(self.service);
-        let store = &self.world.store;
-        store.append_lines(log, &mut lines, Some((&self.name, cursor))).await?;
+        let mut kept = self.kept.lock().await;
+        let read = Read {
+            instance: &self.name,
+            from: *kept,
+            to: cursor,
+        };
+        self.world.store.append_lines(log, &mut lines, Some(read)).await?;
+        *kept = cursor;
+        drop(kept);
         self.world.notices.tell(Notice::Log(log));
         Ok(())
     }

@@ -10,16 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     back_off::{self, STUCK_FROM, Verdict},
-    deploy, lifecycle, maintenance, output, reconcile, retention,
+    deploy,
+    leases::{self, Pulse},
+    lifecycle, maintenance, output, reconcile, retention,
     world::World,
 };
 
 /// A lease is renewed three times before it would end.
 const LEASE_MS: i64 = 15_000;
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How often the queue is looked at without being woken; where other processes cannot wake this one, more often.
+/// How long work may go on without a renewal that arrived: the lease still lasts then, by any clock that is a little wrong.
+const TRUSTED: Duration = Duration::from_secs(12);
+/// How often the queue is looked at without being woken.
 const POLL: Duration = Duration::from_secs(2);
-const POLL_UNWOKEN: Duration = Duration::from_millis(500);
 /// Jobs at once in this process. Most of them wait for something; builds have turns of their own. One organization gets
 /// half of it at most.
 const JOBS_AT_ONCE: usize = 128;
@@ -54,14 +57,9 @@ impl Runner {
         Self { world, owner }
     }
 
-    /// Works until `stop`. What is under way then is dropped: its journal says where it goes on.
+    /// Works until `stop`. What is under way then is dropped and handed over: its journal says where it goes on.
     pub async fn run(self, stop: CancellationToken) {
-        let mut background = JoinSet::new();
-        background.spawn(reconcile::run(Arc::clone(&self.world)));
-        background.spawn(output::run(Arc::clone(&self.world)));
-        background.spawn(retention::bound_build_cache(Arc::clone(&self.world)));
-        background.spawn(maintenance::run(Arc::clone(&self.world)));
-        background.spawn(maintenance::hear(Arc::clone(&self.world)));
+        let mut background = self.background();
         let mut jobs: JoinSet<OrganizationId> = JoinSet::new();
         let mut room = Room {
             held: Some(BTreeMap::new()),
@@ -79,12 +77,14 @@ impl Runner {
                 held.retain(|_, number| *number > 0);
             }
             room.places = JOBS_AT_ONCE.saturating_sub(jobs.len());
+            // Before the lease begins, so that it is never trusted for longer than it lasts.
+            let pulse = Pulse::new(TRUSTED);
             let claimed = self.claim(&mut room).await;
             let idle = claimed.is_empty();
             for claim in claimed {
-                let world = Arc::clone(&self.world);
+                let (world, pulse) = (Arc::clone(&self.world), pulse.clone());
                 jobs.spawn(async move {
-                    work(&world, &claim).await;
+                    work(&world, &claim, &pulse).await;
                     // Another one of the same service may have waited for this one.
                     world.notices.job();
                     claim.job.organization
@@ -94,12 +94,52 @@ impl Runner {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = self.world.notices.next_job() => {}
-                    () = tokio::time::sleep(self.poll()) => {}
+                    () = tokio::time::sleep(POLL) => {}
                 }
             }
         }
         jobs.shutdown().await;
         background.shutdown().await;
+        self.hand_over().await;
+    }
+
+    /// What goes on beside the jobs: for all processes it is done by one that leads.
+    fn background(&self) -> JoinSet<()> {
+        let mut background = JoinSet::new();
+        let (world, owner) = (Arc::clone(&self.world), self.owner.clone());
+        background.spawn(async move {
+            let work = || async { tokio::join!(reconcile::run(&world), maintenance::run(&world)).0 };
+            leases::lead(&world.store, &owner, "reconciler", work).await;
+        });
+        let (world, owner) = (Arc::clone(&self.world), self.owner.clone());
+        background.spawn(async move {
+            leases::lead(&world.store, &owner, "output", || output::run(Arc::clone(&world))).await;
+        });
+        let (world, owner) = (Arc::clone(&self.world), self.owner.clone());
+        background.spawn(async move {
+            let work = || retention::bound_build_cache(&world);
+            leases::lead(&world.store, &owner, "build-cache", work).await;
+        });
+        if !self.world.store.is_alone() {
+            background.spawn(reconcile::sweep_work_directory(Arc::clone(&self.world)));
+        }
+        background
+    }
+
+    /// Lets others go on at once with what this worker did.
+    async fn hand_over(&self) {
+        let store = &self.world.store;
+        let handing = async {
+            let number = store.hand_over(&self.owner).await?;
+            store.let_leases_go(&self.owner).await?;
+            store.send(["jobs"]).await?;
+            Ok::<_, store::Error>(number)
+        };
+        match handing.await {
+            Ok(0) => {}
+            Ok(number) => tracing::info!("{number} job(s) were under way, and go on elsewhere or after the next start"),
+            Err(error) => tracing::warn!("what is under way could not be handed over, and goes on in 15 s: {error}"),
+        }
     }
 
     async fn claim(&self, room: &mut Room) -> Vec<Claim> {
@@ -109,24 +149,14 @@ impl Runner {
             Vec::new()
         })
     }
-
-    fn poll(&self) -> Duration {
-        let store = &self.world.store;
-        // Of a file, this process is the only one.
-        if store.is_woken() || store.location().as_file().is_some() {
-            POLL
-        } else {
-            POLL_UNWOKEN
-        }
-    }
 }
 
-async fn work(world: &Arc<World>, claim: &Claim) {
+async fn work(world: &Arc<World>, claim: &Claim, pulse: &Pulse) {
     let job = &claim.job;
     tracing::debug!(job.id = %job.id, job.name = %job.name, job.attempt = job.attempt, "`{}` of `{}` begins", job.name, job.subject);
     let outcome = tokio::select! {
-        outcome = AssertUnwindSafe(dispatch(world, claim)).catch_unwind() => outcome,
-        () = lose_lease(world, claim) => {
+        outcome = pulse.guard(AssertUnwindSafe(dispatch(world, claim)).catch_unwind()) => outcome,
+        () = lose_lease(world, claim, pulse) => {
             tracing::warn!(job.id = %job.id, "the lease of `{}` is lost: another worker goes on", job.name);
             world.counters.count(&job.name, "lost");
             return;
@@ -221,11 +251,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Renews the lease; returns when it is lost.
-async fn lose_lease(world: &World, claim: &Claim) {
+async fn lose_lease(world: &World, claim: &Claim, pulse: &Pulse) {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         match world.store.renew_lease(claim, LEASE_MS).await {
-            Ok(true) => {}
+            Ok(true) => pulse.beat(),
             Ok(false) => return,
             Err(error) => tracing::warn!("a lease could not be renewed: {error}"),
         }

@@ -13,15 +13,17 @@ use domain::{
 };
 use store::Store;
 
-use crate::{BuildTurns, Counters, Error, Notices, Orphans, Retention, Starts};
+use crate::{BuildTurns, Counters, Error, Notices, Retention, Starts};
 
 /// How the engine is set.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The name of this installation, on every label.
     pub installation: String,
-    /// Where uploads and checkouts are kept.
+    /// Where this process works: checkouts are in it.
     pub data_directory: PathBuf,
+    /// Where uploads are kept until they are built: one folder for all processes.
+    pub upload_directory: PathBuf,
     /// Services get host names below it.
     pub base_domain: HostName,
     /// `http` or `https`.
@@ -99,8 +101,6 @@ pub struct World {
     pub counters: Counters,
     /// Starts of instances that were broken off.
     pub starts: Starts,
-    /// What nobody owns.
-    pub orphans: Orphans,
 }
 
 /// The use cases. Cheap to clone.
@@ -157,7 +157,7 @@ impl World {
     }
 
     pub(crate) fn upload_file(&self, id: domain::UploadId) -> PathBuf {
-        self.settings.data_directory.join("uploads").join(id.to_string())
+        self.settings.upload_directory.join(id.to_string())
     }
 
     /// A host name that nobody has: the service's name and a few random characters, as in `back-4f5a2c`.

@@ -1,7 +1,7 @@
 //! What the platform reads from its environment, refused at start when it is wrong: with the name, the reason and an
 //! example.
 
-use std::{collections::BTreeMap, env, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, env, net::SocketAddr, path::PathBuf, time::Duration};
 
 use domain::{SecretText, environment::parse_dotenv, names::HostName};
 use engine::Retention;
@@ -33,6 +33,10 @@ pub(crate) struct RegistrySettings {
 pub(crate) struct Configuration {
     /// Where the database, uploads and checkouts are kept.
     pub(crate) data_directory: PathBuf,
+    /// Where uploads are: one folder for all processes.
+    pub(crate) upload_directory: PathBuf,
+    /// How long a process that is told to stop still answers, so that whoever leads requests to it turns away first.
+    pub(crate) shutdown_drain: Duration,
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
     /// Where the state is kept.
@@ -146,6 +150,19 @@ pub(crate) fn data_directory() -> Result<PathBuf, Wrong> {
         Ok(path)
     } else {
         Err(wrong("it is an absolute path"))
+    }
+}
+
+/// Where uploads are kept.
+pub(crate) fn upload_directory(data_directory: &std::path::Path) -> Result<PathBuf, Wrong> {
+    match text("CLICK_DEPLOY_UPLOAD_DIR").map(PathBuf::from) {
+        None => Ok(data_directory.join("uploads")),
+        Some(path) if path.is_absolute() => Ok(path),
+        Some(_) => Err(Wrong {
+            name: "CLICK_DEPLOY_UPLOAD_DIR",
+            problem: "it is an absolute path".to_owned(),
+            example: "/srv/click-deploy/uploads",
+        }),
     }
 }
 
@@ -285,8 +302,23 @@ impl Configuration {
                 example: "https://registry.example.org",
             });
         }
+        let database = database(&data_directory)?;
+        let drain_seconds = if database.as_file().is_some() { 0 } else { 5 };
+        let drain_problem = "seconds from 0 to 600";
+        let drain_seconds = match parsed("SHUTDOWN_DRAIN_SECONDS", drain_seconds, drain_problem, "5")? {
+            seconds @ 0..=600 => seconds,
+            _ => {
+                return Err(Wrong {
+                    name: "SHUTDOWN_DRAIN_SECONDS",
+                    problem: drain_problem.to_owned(),
+                    example: "5",
+                });
+            }
+        };
         Ok(Self {
-            database: database(&data_directory)?,
+            database,
+            shutdown_drain: Duration::from_secs(drain_seconds),
+            upload_directory: upload_directory(&data_directory)?,
             listen: parsed(
                 "CLICK_DEPLOY_LISTEN",
                 SocketAddr::from(([127, 0, 0, 1], 7400)),

@@ -1,5 +1,6 @@
 //! Click-to-Deploy: the server, and the command line that talks to it.
 
+mod assemble;
 mod client;
 mod configuration;
 mod serve;
@@ -9,6 +10,7 @@ mod token;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use serve::Role;
 
 /// From a commit to a URL, on your own ground
 #[derive(Parser)]
@@ -30,9 +32,21 @@ struct Cli {
 enum Command {
     /// Run the platform: the API, the workers and the reconcilers
     #[command(
-        after_help = "It is configured by environment variables: see .env.example.\n\nExamples:\n  click-deploy serve"
+        after_help = "It is configured by environment variables: see .env.example. With the state on PostgreSQL or MariaDB any \
+        number of processes share the work: see docs/operations/scaling.md.\n\nExamples:\n  click-deploy serve\n  \
+        click-deploy serve --api-only"
     )]
-    Serve,
+    Serve {
+        /// Answer requests only, and leave the work to `click-deploy worker`
+        #[arg(long)]
+        api_only: bool,
+    },
+    /// Run a worker: it deploys and mends, and answers no requests
+    #[command(
+        after_help = "It has the environment of `click-deploy serve`, and a CLICK_DEPLOY_DATA_DIR of its own. The state is on \
+        PostgreSQL or MariaDB.\n\nExamples:\n  click-deploy worker"
+    )]
+    Worker,
     /// Make an API token, on the platform's own machine
     #[command(
         after_help = "It needs the platform's CLICK_DEPLOY_DATA_DIR and ENCRYPTION_KEY.\n\nExamples:\n  click-deploy token --name ci"
@@ -55,7 +69,7 @@ fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     // A client waits for one server; the platform has work for every core.
     let runtime = match command {
-        Command::Serve => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        Command::Serve { .. } | Command::Worker => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let runtime = match runtime {
@@ -67,7 +81,9 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Client(command) => runtime.block_on(client::run(command, &global, Cli::command())),
-        Command::Serve => ended(runtime.block_on(serve::run())),
+        Command::Serve { api_only: false } => ended(runtime.block_on(serve::run(Role::All))),
+        Command::Serve { api_only: true } => ended(runtime.block_on(serve::run(Role::Api))),
+        Command::Worker => ended(runtime.block_on(serve::run(Role::Worker))),
         Command::Backup(ask) => runtime.block_on(state::run(&state::Command::Backup(&ask), &global)),
         Command::Restore(ask) => runtime.block_on(state::run(&state::Command::Restore(&ask), &global)),
         Command::Migrate(ask) => runtime.block_on(state::run(&state::Command::Migrate(&ask), &global)),

@@ -9,23 +9,13 @@ use std::{
     time::Duration,
 };
 
-use api::Api;
-use domain::ports::{builder::Builder, image::ImageStore, source::SourceLimits};
-use drivers::{
-    build::{BuildKit, BuildLimits, railpack::Railpack},
-    image::{engine::EngineStore, pushing::PushingBuilder, registry::Registry, registry::RegistryAccess},
-    infrastructure::docker::DockerEngine,
-    planning::{BaseImageProgram, Planners, RailpackPlanner},
-    prober::HttpProber,
-    proxy::CaddyRouter,
-    source::{GitPolicy, GitSources},
-};
-use engine::{BuildCache, Engine, Notices, Runner, Settings, World};
+use api::{Api, Closing};
+use engine::{Engine, Runner, state::processes::Process};
 use store::{Location, Presence, Store};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
 
-use crate::configuration::Configuration;
+use crate::{assemble, configuration::Configuration};
 
 /// How often the lock on the database is looked at.
 const LOOK: Duration = Duration::from_secs(15);
@@ -40,25 +30,61 @@ fn failed(what: &str, cause: impl std::fmt::Display) -> Failed {
     format!("{what}: {cause}").into()
 }
 
-/// Runs the platform until it is told to stop.
-pub(crate) async fn run() -> Result<(), Failed> {
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// All of it.
+    All,
+    /// It answers requests, and leaves work to others.
+    Api,
+    /// It works, and answers nobody.
+    Worker,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::All => "click-deploy serve",
+            Self::Api => "click-deploy serve --api-only",
+            Self::Worker => "click-deploy worker",
+        }
+    }
+}
+
+/// Runs the platform, or a part of it, until it is told to stop.
+pub(crate) async fn run(role: Role) -> Result<(), Failed> {
     start_log();
     let configuration = Configuration::read()?;
+    if role != Role::All && configuration.database.as_file().is_some() {
+        return Err(format!(
+            "`{}` is one of several processes, which need a database on a server: set DATABASE_URL to a PostgreSQL or MariaDB \
+             database (`click-deploy migrate --to` moves the state there), or run `click-deploy serve`",
+            role.command()
+        )
+        .into());
+    }
     let data = configuration.data_directory.clone();
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&data)
-        .map_err(|cause| failed("CLICK_DEPLOY_DATA_DIR cannot be made", cause))?;
+    make_private(&data).map_err(|cause| failed("CLICK_DEPLOY_DATA_DIR cannot be made", cause))?;
+    make_private(&configuration.upload_directory)
+        .map_err(|cause| failed("CLICK_DEPLOY_UPLOAD_DIR cannot be made", cause))?;
     // One process for a data directory, and the database file in it.
     let _lock = lock(&data.join("serve.lock"))?;
     clear_scratch(&data.join("scratch"));
-    let listener = TcpListener::bind(configuration.listen).await.map_err(|cause| {
-        failed(
-            &format!("CLICK_DEPLOY_LISTEN: {} cannot be listened on", configuration.listen),
-            cause,
-        )
-    })?;
+    let listener = match role {
+        Role::Worker => None,
+        Role::All | Role::Api => Some(TcpListener::bind(configuration.listen).await.map_err(|cause| {
+            let what = format!("CLICK_DEPLOY_LISTEN: {} cannot be listened on", configuration.listen);
+            failed(&what, cause)
+        })?),
+    };
     let presence = present(&configuration.database).await?;
     let store = Store::open(&configuration.database, configuration.sealer.clone())
         .await
@@ -68,22 +94,29 @@ pub(crate) async fn run() -> Result<(), Failed> {
         })?;
     tracing::info!("the state is in {}", configuration.database);
     // Whoever held leases in a file of ours before is dead. On a server, they end by themselves in 15 s.
-    if configuration.database.as_file().is_some() {
+    if store.is_alone() {
         let released = store.release_all_leases().await?;
         if released > 0 {
             tracing::info!("{released} job(s) were under way when the platform ended, and go on");
         }
     }
     first_token(&store, &configuration).await?;
-    let world = Arc::new(world(&configuration, store.clone()).await?);
+    let world = Arc::new(assemble::world(&configuration, store.clone()).await?);
+    let process = this_process(role);
+    tracing::info!("this is the process {} ({})", process.id, process.role);
     let stop = CancellationToken::new();
-    let owner = format!("{}-{}", std::process::id(), domain::JobId::mint().short());
-    let runner = tokio::spawn(Runner::new(Arc::clone(&world), owner).run(stop.clone()));
-    let api = Api::new(Engine::new(Arc::clone(&world)));
-    tracing::info!("the API listens on http://{}", configuration.listen);
-    let serving = tokio::spawn(api.serve(listener, stop.clone().cancelled_owned()));
+    let works = role != Role::Api;
+    let runner = works.then(|| tokio::spawn(Runner::new(Arc::clone(&world), process.id.clone()).run(stop.clone())));
+    let part = tokio::spawn(engine::take_part(Arc::clone(&world), process, stop.clone()));
+    let closing = Closing::default();
+    let serving = listener.map(|listener| {
+        tracing::info!("the API listens on http://{}", configuration.listen);
+        let api = Api::new(Engine::new(Arc::clone(&world)), closing.clone());
+        tokio::spawn(api.serve(listener))
+    });
+    let mut signals = Signals::new()?;
     tokio::select! {
-        signal = stop_signal() => signal?,
+        () = signals.next() => {}
         () = presence.lost(LOOK) => {
             return Err(format!(
                 "{} was away, and a restore or a move took it meanwhile: start again when that is done",
@@ -92,14 +125,46 @@ pub(crate) async fn run() -> Result<(), Failed> {
             .into());
         }
     }
-    tracing::info!("stopping; what is under way goes on after the next start");
+    tracing::info!("stopping; what is under way goes on after the next start, or in another process");
     stop.cancel();
-    // Live readers would be waited for without end.
-    let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
-    let _ = tokio::time::timeout(Duration::from_secs(5), runner).await;
+    let ending_work = async {
+        if let Some(runner) = runner {
+            let _ = tokio::time::timeout(Duration::from_secs(5), runner).await;
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(5), part).await;
+    };
+    let ending_answers = async {
+        let Some(serving) = serving else { return };
+        // Whoever leads requests here sees in time that it should not, and a second signal is impatient.
+        closing.drain();
+        tokio::select! {
+            () = tokio::time::sleep(configuration.shutdown_drain) => {}
+            () = signals.next() => {}
+        }
+        closing.close();
+        let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
+    };
+    tokio::join!(ending_work, ending_answers);
     store.close().await;
     presence.end().await;
     Ok(())
+}
+
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+fn this_process(role: Role) -> Process {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let now = store::now_ms();
+    Process {
+        id: format!("{}-{}", std::process::id(), domain::JobId::mint().short()),
+        role: role.name().to_owned(),
+        host: host.trim().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at_ms: now,
+        seen_at_ms: now,
+    }
 }
 
 /// Takes the place of a platform in the database, so that nothing is put in its place meanwhile.
@@ -235,121 +300,24 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     fs::rename(&part, path)
 }
 
-async fn stop_signal() -> Result<(), Failed> {
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+/// The signals that end the process.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
 }
 
-/// Railpack, where its program is, and a builder that can build its plans.
-async fn find_railpack(configuration: &Configuration, builder: &dyn Builder) -> Option<RailpackPlanner> {
-    let program = Railpack::find(&std::env::var("PATH").unwrap_or_default())?;
-    if !builder.merges_layers() {
-        tracing::info!("Railpack is on PATH and not used: its plans need a buildkitd of its own (BUILDKIT_HOST)");
-        return None;
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: tokio::signal::unix::signal(SignalKind::terminate())?,
+            interrupt: tokio::signal::unix::signal(SignalKind::interrupt())?,
+        })
     }
-    match program.version().await {
-        Ok(version) => {
-            tracing::info!("{version} plans what has no Dockerfile");
-            Some(RailpackPlanner {
-                program,
-                scratch: configuration.data_directory.join("scratch"),
-                variables: configuration.railpack_variables.clone(),
-            })
-        }
-        Err(error) => {
-            tracing::warn!("Railpack is on PATH and cannot be run: {error}");
-            None
-        }
-    }
-}
 
-async fn world(configuration: &Configuration, store: Store) -> Result<World, Failed> {
-    let installation = store
-        .installation_value("name", || domain::ServiceId::mint().short()[..8].to_owned())
-        .await?;
-    let mut engine = DockerEngine::new(&configuration.docker_host, &installation)?;
-    let registry = configuration.registry.as_ref().map(|registry| RegistryAccess {
-        host: registry.host.clone(),
-        username: registry.username.clone(),
-        password: registry.password.clone(),
-        plain_http: registry.plain_http,
-        namespace: registry.namespace.clone(),
-    });
-    if let Some(registry) = &registry {
-        engine = engine.with_registry(registry.clone());
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
-    let limits = BuildLimits {
-        cpu_millis: configuration.build_cpu_millis,
-        memory_mb: configuration.build_memory_mb,
-    };
-    let embedded = || BuildKit::embedded(&configuration.docker_host, limits);
-    let (builder, images): (Arc<dyn Builder>, Arc<dyn ImageStore>) = match (registry, &configuration.buildkit_host) {
-        (None, _) => (Arc::new(embedded()), Arc::new(EngineStore::new(&engine))),
-        (Some(access), None) => {
-            let registry = Registry::new(access)?;
-            (
-                Arc::new(PushingBuilder::new(embedded(), engine.clone(), registry.clone())),
-                Arc::new(registry),
-            )
-        }
-        (Some(access), Some(host)) => {
-            let target = drivers::build::RegistryAccess {
-                host: access.host.clone(),
-                username: access.username.clone(),
-                password: access.password.clone(),
-                plain_http: access.plain_http,
-            };
-            (
-                Arc::new(BuildKit::remote(host, target, limits)),
-                Arc::new(Registry::new(access)?),
-            )
-        }
-    };
-    let scratch = configuration.data_directory.join("scratch");
-    let railpack = find_railpack(configuration, &*builder).await;
-    let sources = GitSources::new(GitPolicy {
-        allow_file_urls: configuration.allow_file_urls,
-        allow_private_addresses: configuration.allow_private_addresses,
-        git: "git".into(),
-        scratch,
-    });
-    Ok(World {
-        store,
-        settings: Settings {
-            installation,
-            data_directory: configuration.data_directory.clone(),
-            base_domain: configuration.base_domain.clone(),
-            public_scheme: configuration.public_scheme.clone(),
-            public_port: configuration.public_port,
-            allow_file_urls: configuration.allow_file_urls,
-            source_limits: SourceLimits::default(),
-            parallel_builds: configuration.parallel_builds,
-            build_deadline_seconds: configuration.build_deadline_seconds,
-            upload_limit_bytes: configuration.upload_limit_mb * 1024 * 1024,
-            orphan_grace: Duration::from_secs(configuration.orphan_grace_seconds),
-            retention: configuration.retention.clone(),
-            build_cache: BuildCache::of(configuration.build_cache_limit),
-        },
-        sources: Arc::new(sources),
-        planner: Arc::new(Planners::new(railpack, &configuration.digest_secret)),
-        base_images: Arc::new(BaseImageProgram::new(
-            configuration.base_image_program.clone(),
-            &configuration.docker_host,
-        )?),
-        builder,
-        images,
-        infrastructure: Arc::new(engine),
-        router: Arc::new(CaddyRouter::new(&configuration.proxy_admin_url)?),
-        prober: Arc::new(HttpProber::new(&configuration.proxy_url)?),
-        notices: Notices::default(),
-        build_turns: engine::BuildTurns::new(configuration.parallel_builds),
-        counters: engine::Counters::default(),
-        starts: engine::Starts::default(),
-        orphans: engine::Orphans::default(),
-    })
 }

@@ -25,6 +25,8 @@ pub struct Claim {
     pub job: Job,
     /// Who holds it.
     pub owner: String,
+    /// Whoever held it before let go of it in order, because it was told to stop.
+    pub handed_over: bool,
 }
 
 /// What a worker has room for.
@@ -69,7 +71,7 @@ pub struct Later<'a> {
 /// Leases that ended without a word.
 const EXPIRED: &str =
     "SELECT * FROM jobs WHERE status = 'running' AND lease_until_ms <= ? ORDER BY lease_until_ms LIMIT ?";
-const TAKE_OVER: &str = "UPDATE jobs SET owner = ?, lease_until_ms = ?, attempt = attempt + 1 \
+const TAKE_OVER: &str = "UPDATE jobs SET owner = ?, lease_until_ms = ?, attempt = attempt + 1, handed_over = 0 \
     WHERE id = ? AND attempt = ? AND status = 'running' AND lease_until_ms <= ?";
 const RUNNING: &str = "SELECT name, COUNT(*) AS number FROM jobs WHERE status = 'running' GROUP BY name";
 /// The next organization that has waiting jobs, and its next job. It is found by the index, so that it costs the same
@@ -100,6 +102,7 @@ const FREE_KEY: &str = "UPDATE jobs SET due_at_ms = ? WHERE serial_key = ? AND s
 const PUT_BACK: &str = "UPDATE jobs SET status = 'waiting', reason = ?, step = ?, stuck = ?, failures = failures + 1, \
     failing_since_ms = COALESCE(failing_since_ms, ?), run_after_ms = ?, due_at_ms = ?, lease_until_ms = 0 \
     WHERE id = ? AND owner = ? AND attempt = ? AND status = 'running'";
+const HAND_OVER: &str = "UPDATE jobs SET lease_until_ms = 0, handed_over = 1 WHERE status = 'running' AND owner = ?";
 const RELEASE: &str = "UPDATE jobs SET lease_until_ms = 0 WHERE status = 'running'";
 
 /// What came of trying to take a job.
@@ -149,8 +152,11 @@ impl Store {
             if self.change(taking).await? == 1 {
                 job.attempt += 1;
                 room.take(job.organization);
-                let owner = owner.to_owned();
-                claims.push(Claim { job, owner });
+                claims.push(Claim {
+                    job,
+                    owner: owner.to_owned(),
+                    handed_over: row.get::<i64>("handed_over") != 0,
+                });
             }
         }
         let mut full = self.full_kinds().await?;
@@ -182,8 +188,11 @@ impl Store {
                     if let Some(at_once) = Kind::of(&job.name).at_once {
                         full.count(&job.name, at_once, 1);
                     }
-                    let (job, owner) = (*job, owner.to_owned());
-                    claims.push(Claim { job, owner });
+                    claims.push(Claim {
+                        job: *job,
+                        owner: owner.to_owned(),
+                        handed_over: false,
+                    });
                 }
                 Taken::Full(kind) => full.count(&kind, 0, 0),
                 Taken::No => drop(passed.insert(organization)),
@@ -313,12 +322,21 @@ impl Store {
         Ok(())
     }
 
-    /// Ends every lease. Only for the one process that holds the lock of a database file: whoever held them is dead. On a
-    /// server, leases of the dead end by their time.
+    /// Lets go of every job that a worker holds, for others to go on with at once: how many.
+    ///
+    /// # Errors
+    /// When the database fails; then the leases end by their time.
+    pub async fn hand_over(&self, owner: &str) -> Result<u64> {
+        self.change(query(HAND_OVER).bind(owner)).await
+    }
+
+    /// Ends every lease, and forgets the processes that were. Only for the one process that holds the lock of a database
+    /// file: whoever held them is dead. On a server, leases of the dead end by their time.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn release_all_leases(&self) -> Result<u64> {
+        self.forget_all_processes().await?;
         self.change(query(RELEASE)).await
     }
 }

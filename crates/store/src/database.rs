@@ -118,19 +118,14 @@ impl Store {
         &self.location
     }
 
-    /// Hears what other processes of the same database send.
+    /// Hears what processes of the same database send.
     #[must_use]
     pub fn wakes(&self) -> Wakes {
-        Wakes::new(match &self.location.0 {
-            Place::Postgres(options) => Some((**options).clone()),
-            _ => None,
-        })
-    }
-
-    /// Whether other processes wake this one, or it has to look by itself.
-    #[must_use]
-    pub fn is_woken(&self) -> bool {
-        matches!(self.location.0, Place::Postgres(_))
+        match &self.location.0 {
+            Place::Sqlite(_) => Wakes::nothing(),
+            Place::Postgres(options) => Wakes::postgres((**options).clone()),
+            Place::MariaDb(_) => Wakes::mariadb(self.readers.clone()),
+        }
     }
 
     /// Brings the schema to an older or newer migration.

@@ -3,7 +3,7 @@
 use domain::{DeploymentId, ServiceId, logs::LogLevel, ports::infrastructure::OutputCursor};
 
 use crate::{
-    Error, Result, Store,
+    Error, Result, Store, Write,
     sql::{Row, query},
     transaction,
 };
@@ -32,6 +32,17 @@ pub struct Line {
     pub origin: String,
     /// The text.
     pub message: String,
+}
+
+/// What was read of an instance's output, and from where: lines of one that read the same before are kept once.
+#[derive(Debug, Clone, Copy)]
+pub struct Read<'r> {
+    /// The instance's name.
+    pub instance: &'r str,
+    /// Where it began.
+    pub from: OutputCursor,
+    /// Where it goes on.
+    pub to: OutputCursor,
 }
 
 /// Which lines.
@@ -88,7 +99,8 @@ const READ_BUILD: &str = "SELECT * FROM deployment_logs WHERE deployment_id = ? 
 const READ_RUN: &str = "SELECT * FROM service_logs WHERE service_id = ? AND sequence > ? \
     AND (? = '' OR level = ?) AND (? = '' OR phase = ?) AND (? = '' OR LOWER(message) LIKE LOWER(?) ESCAPE '!') ORDER BY sequence LIMIT ?";
 const CURSOR: &str = "SELECT at_ns, lines_at_that_time FROM output_cursors WHERE instance = ?";
-const UPDATE_CURSOR: &str = "UPDATE output_cursors SET at_ns = ?, lines_at_that_time = ? WHERE instance = ?";
+const MOVE_CURSOR: &str = "UPDATE output_cursors SET at_ns = ?, lines_at_that_time = ? \
+    WHERE instance = ? AND at_ns = ? AND lines_at_that_time = ?";
 const INSERT_CURSOR: &str =
     "INSERT INTO output_cursors (instance, service_id, at_ns, lines_at_that_time) VALUES (?, ?, ?, ?)";
 
@@ -137,12 +149,13 @@ fn in_statements<'l>(insert: [&'static str; 4], mut lines: &'l [Line]) -> Vec<(&
 }
 
 impl Store {
-    /// Appends lines and numbers them; with a cursor, where reading the instance's output goes on is kept in the same
-    /// transaction, so that no crash loses or doubles a line.
+    /// Appends lines and numbers them; with what was read of an instance's output, where reading goes on is kept in the
+    /// same transaction, so that no crash loses or doubles a line.
     ///
     /// # Errors
-    /// When the database fails; then no line is kept.
-    pub async fn append_lines(&self, log: Log, lines: &mut [Line], cursor: Option<(&str, OutputCursor)>) -> Result<()> {
+    /// [`Error::Stale`] when somebody else kept lines of the instance meanwhile, or the database fails; then no line is
+    /// kept.
+    pub async fn append_lines(&self, log: Log, lines: &mut [Line], read: Option<Read<'_>>) -> Result<()> {
         let (lock, id) = both!(log, LOCK_BUILD, LOCK_RUN);
         let (newest, _) = both!(log, NEWEST_BUILD, NEWEST_RUN);
         let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
@@ -171,22 +184,8 @@ impl Store {
                 }
                 statement.execute(&mut write.transaction).await?;
             }
-            if let (Log::Run(_), Some((instance, cursor))) = (log, cursor) {
-                let done = query(UPDATE_CURSOR)
-                    .bind(cursor.at_ns)
-                    .bind(i64::from(cursor.lines_at_that_time))
-                    .bind(instance)
-                    .execute(&mut write.transaction)
-                    .await?;
-                if done == 0 {
-                    query(INSERT_CURSOR)
-                        .bind(instance)
-                        .bind(&id)
-                        .bind(cursor.at_ns)
-                        .bind(i64::from(cursor.lines_at_that_time))
-                        .execute(&mut write.transaction)
-                        .await?;
-                }
+            if let (Log::Run(_), Some(read)) = (log, &read) {
+                write.move_cursor(&id, read).await?;
             }
         })
     }
@@ -232,6 +231,37 @@ impl Store {
             at_ns: row.get("at_ns"),
             lines_at_that_time: u32::try_from(row.get::<i64>("lines_at_that_time")).unwrap_or(0),
         }))
+    }
+}
+
+impl Write {
+    async fn move_cursor(&mut self, service: &str, read: &Read<'_>) -> Result<()> {
+        let stale = || Error::stale("output", read.instance);
+        let done = query(MOVE_CURSOR)
+            .bind(read.to.at_ns)
+            .bind(i64::from(read.to.lines_at_that_time))
+            .bind(read.instance)
+            .bind(read.from.at_ns)
+            .bind(i64::from(read.from.lines_at_that_time))
+            .execute(&mut self.transaction)
+            .await?;
+        if done == 1 {
+            return Ok(());
+        }
+        if read.from != OutputCursor::default() {
+            return Err(stale());
+        }
+        let inserted = query(INSERT_CURSOR)
+            .bind(read.instance)
+            .bind(service)
+            .bind(read.to.at_ns)
+            .bind(i64::from(read.to.lines_at_that_time))
+            .execute(&mut self.transaction)
+            .await;
+        match inserted.map_err(Error::taken("output")) {
+            Err(Error::Taken { .. }) => Err(stale()),
+            end => end.map(drop),
+        }
     }
 }
 

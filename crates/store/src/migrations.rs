@@ -42,11 +42,12 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     migration!(1, "0001_deployments"),
     migration!(2, "0002_indexes"),
     migration!(3, "0003_job_queue"),
     migration!(4, "0004_removed_logs"),
+    migration!(5, "0005_processes"),
 ];
 
 /// Number 0 is no migration: it marks a database into which a restore, or a move, began and did not end.

@@ -16,6 +16,7 @@ pub struct TokenOwner {
 }
 
 const FIND: &str = "SELECT id FROM organizations WHERE name = ?";
+const FIRST: &str = "SELECT MIN(id) AS id FROM organizations";
 const INSERT: &str = "INSERT INTO organizations (id, name, created_at_ms) VALUES (?, ?, ?)";
 const TOKEN: &str = "SELECT o.id, o.name AS organization_name, t.name AS token_name \
     FROM api_tokens t JOIN organizations o ON o.id = t.organization_id WHERE t.hash = ?";
@@ -44,6 +45,16 @@ impl Store {
                 end => return end.map(|_| id),
             }
         }
+    }
+
+    /// The organization that was made first: the operator's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn first_organization(&self) -> Result<Option<OrganizationId>> {
+        let row = query(FIRST).fetch_one(&self.readers).await?;
+        let id = row.get::<Option<&str>>("id").map(str::parse).transpose();
+        id.map_err(Error::corrupt("organization id"))
     }
 
     /// Whose token has this hash (SHA-256, hexadecimal).

@@ -138,10 +138,13 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
     let progress = Progress::start(Arc::clone(world), id);
     let _guard = progress.guard();
     if event == DeploymentEvent::Resume && !is_over {
-        progress.say(
-            Phase::Provision,
-            "the platform was restarted: the deployment goes on from where it was",
-        );
+        let why = match (world.store.is_alone(), claim.handed_over) {
+            (true, _) => "the platform was restarted",
+            (false, true) => "the process that worked on it was stopped",
+            (false, false) => "the process that worked on it is gone",
+        };
+        let text = format!("{why}: the deployment goes on from where it was");
+        progress.say(Phase::Provision, &text);
     }
     let deploying = Deploying {
         world: Arc::clone(world),

@@ -11,18 +11,21 @@ use domain::{
     },
 };
 use serde_json::{Value, json};
+use store::services::Service;
 
 use super::Deploying;
 use crate::{
     instances::refused,
+    leases,
     saga::{Step, StepError},
     world::World,
 };
 
 pub(super) struct Provision;
 
-/// Makes the network of a project, or finds it.
-pub(crate) async fn ensure_network(world: &World, service: &store::services::Service) -> Result<(), StepError> {
+/// Makes the network of a project, or finds it. For two workers at once the engine would make two of one name: `owner`
+/// names whoever makes it.
+pub(crate) async fn ensure_network(world: &World, owner: &str, service: &Service) -> Result<(), StepError> {
     let labels = Ownership {
         installation: world.settings.installation.clone(),
         organization: service.organization,
@@ -35,8 +38,17 @@ pub(crate) async fn ensure_network(world: &World, service: &store::services::Ser
         name: world.network_name(service.project),
         labels,
     };
-    world.infrastructure.ensure_network(&spec).await.map_err(refused)?;
-    Ok(())
+    let lease = format!("network/{}", service.project);
+    let making = world.infrastructure.ensure_network(&spec);
+    match leases::alone(&world.store, owner, &lease, making).await {
+        Ok(made) => made.map(drop).map_err(refused),
+        Err(store::Error::LeaseLost(_)) => Err(StepError::Again(Reason::new(
+            "engine-unreachable",
+            "making the project's network took too long",
+            "Look whether the container engine answers.",
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What a router error means for a step.
@@ -65,12 +77,13 @@ impl Step<Deploying> for Provision {
         let Deploying {
             world,
             service,
+            claim,
             progress,
             ..
         } = deploying;
         deploying
             .phase(Phase::Provision, async {
-                ensure_network(world, service).await?;
+                ensure_network(world, &claim.owner, service).await?;
                 if service.current.is_none() {
                     // The address answers at once, with a page that says that the first version is on its way.
                     let route = Route {

@@ -122,6 +122,7 @@ impl LogCursor {
             match self.notices.recv().await {
                 Ok(Notice::Log(log)) if log == self.log => return,
                 Ok(Notice::Deployment(id)) if self.log == Log::Build(id) => return,
+                Ok(Notice::Anything) => return,
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => return,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,

@@ -5,6 +5,7 @@ mod deployments;
 mod jobs;
 mod logs;
 mod orphans;
+mod processes;
 mod projects;
 mod services;
 mod variables;

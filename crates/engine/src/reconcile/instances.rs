@@ -11,6 +11,7 @@ use store::{
 
 use super::tries::{LONG_PAUSE, MANY, Tries};
 use crate::{
+    deploy::provision,
     instances::{self, DEFAULT_PORT},
     world::World,
 };
@@ -166,7 +167,8 @@ async fn make_again(
         .collect();
     let port = deployment.port.unwrap_or(DEFAULT_PORT);
     let environment = instances::environment(world, service, deployment, &variables, port, replica);
-    if crate::deploy::provision::ensure_network(world, service).await.is_err() {
+    let owner = domain::JobId::mint().to_string();
+    if provision::ensure_network(world, &owner, service).await.is_err() {
         return Err(E::Refused("the project's network could not be made".to_owned()));
     }
     let spec = instances::spec(world, service, deployment, job, image, replica, environment);

@@ -8,14 +8,14 @@ mod tries;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use domain::{OrganizationId, ServiceId, ports::infrastructure::Instance};
 use orphans::Found;
-pub use orphans::{Orphan, OrphanKind, Orphans};
+pub use orphans::{Orphan, OrphanKind};
 use store::{
     deployments::Deployment,
     services::{Service, Wanted},
@@ -37,8 +37,8 @@ const CALM: Duration = Duration::from_millis(100);
 const PAGE: i64 = 500;
 
 /// Compares and mends, and forgets what is over, for good.
-pub(crate) async fn run(world: Arc<World>) {
-    tokio::join!(rounds(&world), retention::run(&world));
+pub(crate) async fn run(world: &Arc<World>) {
+    tokio::join!(rounds(world), retention::run(world));
 }
 
 async fn rounds(world: &Arc<World>) {
@@ -96,15 +96,11 @@ async fn round(world: &Arc<World>, tries: &mut Tries) -> Result<(), crate::Error
         }
     }
     stray.extend(work.nobodys());
-    let grace_ms = world.grace_ms();
-    let now_ms = store::now_ms();
-    for orphan in world.orphans.of_kind(OrphanKind::Instance, stray, now_ms, grace_ms) {
-        if orphan.remove_at_ms <= now_ms {
-            tracing::warn!("`{}` is removed: {}", orphan.name, orphan.why);
-            tries
-                .remove(&orphan.name, world.infrastructure.remove(&orphan.name))
-                .await?;
-        }
+    for orphan in orphans::due(world, OrphanKind::Instance, stray).await? {
+        tracing::warn!("`{}` is removed: {}", orphan.name, orphan.why);
+        tries
+            .remove(&orphan.name, world.infrastructure.remove(&orphan.name))
+            .await?;
     }
     if let Some(seen) = &mut seen {
         seen.change(world, table::plan_rest(routes)).await?;
@@ -112,28 +108,28 @@ async fn round(world: &Arc<World>, tries: &mut Tries) -> Result<(), crate::Error
     if let Some(error) = unread {
         return Err(error.into());
     }
-    for orphan in world
-        .orphans
-        .of_kind(OrphanKind::Network, networks(world).await?, now_ms, grace_ms)
-    {
-        if orphan.remove_at_ms <= now_ms {
-            tries
-                .remove(&orphan.name, world.infrastructure.remove_network(&orphan.name))
-                .await?;
-        }
+    for orphan in orphans::due(world, OrphanKind::Network, networks(world).await?).await? {
+        tries
+            .remove(&orphan.name, world.infrastructure.remove_network(&orphan.name))
+            .await?;
     }
     if let Err(error) = retention::uploads::forget(world).await {
         tracing::debug!("uploads could not be looked through: {error}");
     }
-    for orphan in world
-        .orphans
-        .of_kind(OrphanKind::File, files(world).await?, now_ms, grace_ms)
-    {
-        if orphan.remove_at_ms <= now_ms {
-            remove_file(&world.settings.data_directory.join(&orphan.name)).await;
+    sweep(world, &world.settings.upload_directory, uploads(world).await?).await;
+    sweep(world, &world.work_directory(), work_directories(world).await?).await;
+    Ok(())
+}
+
+/// Removes what no deployment left in the work directory of this process, for good: the process that leads has its own.
+pub(crate) async fn sweep_work_directory(world: Arc<World>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        match work_directories(&world).await {
+            Ok(found) => sweep(&world, &world.work_directory(), found).await,
+            Err(error) => tracing::debug!("the work directory could not be looked through: {error}"),
         }
     }
-    Ok(())
 }
 
 /// What is there and who works on what, as it was before the services are read page by page.
@@ -206,22 +202,38 @@ async fn networks(world: &World) -> Result<Vec<Found>, crate::Error> {
     Ok(orphans::of_networks(&networks, &known))
 }
 
-/// Work directories of deployments that are over, and uploads that no row knows.
-async fn files(world: &World) -> Result<Vec<Found>, store::Error> {
+/// Work directories of deployments that are over.
+async fn work_directories(world: &World) -> Result<Vec<Found>, store::Error> {
     let unfinished = world.store.unfinished_deployments().await?;
     let working: BTreeSet<String> = unfinished
         .iter()
         .map(|deployment: &Deployment| deployment.id.to_string())
         .collect();
-    let mut found = orphans::of_folder(&world.work_directory(), &working, "no deployment is at work in it").await;
-    let uploads = world.store.uploads().await?;
-    let known = uploads.iter().map(|(id, _)| id.to_string()).collect();
-    let folder: PathBuf = world.settings.data_directory.join("uploads");
-    found.extend(orphans::of_folder(&folder, &known, "no deployment takes its files from it").await);
-    Ok(found)
+    let why = "no deployment is at work in it";
+    Ok(orphans::of_folder(&world.work_directory(), "work", &working, why).await)
 }
 
-async fn remove_file(path: &std::path::Path) {
+/// Uploads that no row knows.
+async fn uploads(world: &World) -> Result<Vec<Found>, store::Error> {
+    let uploads = world.store.uploads().await?;
+    let known = uploads.iter().map(|(id, _)| id.to_string()).collect();
+    let why = "no deployment takes its files from it";
+    Ok(orphans::of_folder(&world.settings.upload_directory, "uploads", &known, why).await)
+}
+
+/// Removes those files of a folder whose grace is over.
+async fn sweep(world: &World, folder: &Path, found: Vec<Found>) {
+    let now_ms = store::now_ms();
+    for orphan in orphans::timed(found, &HashMap::new(), now_ms, world.grace_ms()) {
+        if orphan.remove_at_ms <= now_ms
+            && let Some((_, name)) = orphan.name.split_once('/')
+        {
+            remove_file(&folder.join(name)).await;
+        }
+    }
+}
+
+async fn remove_file(path: &Path) {
     let removed = if path.is_dir() {
         tokio::fs::remove_dir_all(path).await
     } else {
@@ -233,7 +245,7 @@ async fn remove_file(path: &std::path::Path) {
     }
 }
 
-/// What nobody owns now, of an organization or of none that it names. Looked for anew: it is for operators, and rare.
+/// What nobody owns now, of an organization. Looked for anew: it is for operators, and rare.
 pub(crate) async fn orphans_of(world: &World, organization: OrganizationId) -> Result<Vec<Orphan>, crate::Error> {
     let mut work = Work::look(world).await?;
     let mut stray = Vec::new();
@@ -246,18 +258,18 @@ pub(crate) async fn orphans_of(world: &World, organization: OrganizationId) -> R
         }
     }
     stray.extend(work.nobodys());
-    let (now_ms, grace_ms) = (store::now_ms(), world.grace_ms());
-    let mut all = world.orphans.of_kind(OrphanKind::Instance, stray, now_ms, grace_ms);
-    all.extend(
-        world
-            .orphans
-            .of_kind(OrphanKind::Network, networks(world).await?, now_ms, grace_ms),
-    );
-    all.extend(
-        world
-            .orphans
-            .of_kind(OrphanKind::File, files(world).await?, now_ms, grace_ms),
-    );
-    all.retain(|orphan| orphan.organization.is_none_or(|of| of == organization));
+    let mut all = orphans::known(world, OrphanKind::Instance, stray).await?;
+    all.extend(orphans::known(world, OrphanKind::Network, networks(world).await?).await?);
+    let files = [work_directories(world).await?, uploads(world).await?].concat();
+    // Files say themselves since when.
+    all.extend(orphans::timed(
+        files,
+        &HashMap::new(),
+        store::now_ms(),
+        world.grace_ms(),
+    ));
+    // What says nothing of an organization is the operator's, who is in the first one.
+    let is_first = world.store.first_organization().await? == Some(organization);
+    all.retain(|orphan| orphan.organization.map_or(is_first, |of| of == organization));
     Ok(all)
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
     time::UNIX_EPOCH,
 };
 
@@ -22,7 +21,7 @@ pub enum OrphanKind {
     Instance,
     /// A network of a project.
     Network,
-    /// A work directory, or an upload, in the data directory.
+    /// A work directory, or an upload.
     File,
 }
 
@@ -43,7 +42,7 @@ impl OrphanKind {
 pub struct Orphan {
     /// What it is.
     pub kind: OrphanKind,
-    /// Its name; of a file, its path in the data directory.
+    /// Its name; of a file, `work/…` or `uploads/…`.
     pub name: String,
     /// Whose it was, where it says so.
     pub organization: Option<OrganizationId>,
@@ -66,36 +65,41 @@ pub(super) struct Found {
     pub(super) since_ms: Option<i64>,
 }
 
-/// When each orphan was noticed first, by this process.
-#[derive(Default)]
-pub struct Orphans {
-    noticed: Mutex<HashMap<(OrphanKind, String), i64>>,
+/// All that was found, by name, with its times: when each was `noticed` first, unless it says so itself.
+pub(super) fn timed(found: Vec<Found>, noticed: &HashMap<String, i64>, now_ms: i64, grace_ms: i64) -> Vec<Orphan> {
+    let timed = |one: Found| {
+        let first = noticed.get(&one.name).copied().unwrap_or(now_ms);
+        let since_ms = one.since_ms.unwrap_or(first);
+        Orphan {
+            kind: one.kind,
+            name: one.name,
+            organization: one.organization,
+            why: one.why,
+            since_ms,
+            remove_at_ms: since_ms + grace_ms,
+        }
+    };
+    let mut orphans: Vec<Orphan> = found.into_iter().map(timed).collect();
+    orphans.sort_by(|one, other| one.name.cmp(&other.name));
+    orphans
 }
 
-impl Orphans {
-    /// All that was found of a kind, with its times; what was not found again is forgotten.
-    pub(super) fn of_kind(&self, kind: OrphanKind, found: Vec<Found>, now_ms: i64, grace_ms: i64) -> Vec<Orphan> {
-        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
-        let names: BTreeSet<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        noticed.retain(|(of, name), _| *of != kind || names.contains(name.as_str()));
-        let mut orphans: Vec<Orphan> = found
-            .into_iter()
-            .map(|one| {
-                let first = *noticed.entry((kind, one.name.clone())).or_insert(now_ms);
-                let since_ms = one.since_ms.unwrap_or(first);
-                Orphan {
-                    kind,
-                    name: one.name,
-                    organization: one.organization,
-                    why: one.why,
-                    since_ms,
-                    remove_at_ms: since_ms + grace_ms,
-                }
-            })
-            .collect();
-        orphans.sort_by(|one, other| one.name.cmp(&other.name));
-        orphans
-    }
+/// Those of a kind with their times. Who asks does not matter: they are known from then on.
+pub(super) async fn known(world: &World, kind: OrphanKind, found: Vec<Found>) -> Result<Vec<Orphan>, store::Error> {
+    let now_ms = store::now_ms();
+    let names = found.iter().map(|one| one.name.as_str()).collect();
+    let noticed = world.store.notice_orphans(kind.name(), &names, now_ms).await?;
+    Ok(timed(found, &noticed, now_ms, world.grace_ms()))
+}
+
+/// Those of a kind whose grace is over. What was not found again is forgotten: its grace begins anew.
+pub(super) async fn due(world: &World, kind: OrphanKind, found: Vec<Found>) -> Result<Vec<Orphan>, store::Error> {
+    let names = found.iter().map(|one| one.name.as_str()).collect();
+    world.store.forget_orphans(kind.name(), &names).await?;
+    let mut orphans = known(world, kind, found).await?;
+    let now_ms = store::now_ms();
+    orphans.retain(|orphan| orphan.remove_at_ms <= now_ms);
+    Ok(orphans)
 }
 
 fn organization(of: &std::collections::BTreeMap<String, String>) -> Option<OrganizationId> {
@@ -160,13 +164,17 @@ pub(super) fn of_networks(networks: &[Network], known: &BTreeSet<String>) -> Vec
         .collect()
 }
 
-/// What is in a folder of the data directory and is not known. It counts from when it was written last.
-pub(super) async fn of_folder(directory: &std::path::Path, known: &BTreeSet<String>, why: &'static str) -> Vec<Found> {
+/// What is in a directory and is not known, as `folder/…`. It counts from when it was written last.
+pub(super) async fn of_folder(
+    directory: &std::path::Path,
+    folder: &str,
+    known: &BTreeSet<String>,
+    why: &'static str,
+) -> Vec<Found> {
     let mut found = Vec::new();
     let Ok(mut entries) = tokio::fs::read_dir(directory).await else {
         return found;
     };
-    let folder = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
     while let Ok(Some(entry)) = entries.next_entry().await {
         let name = entry.file_name().to_string_lossy().into_owned();
         if known.contains(&name) {
@@ -202,35 +210,18 @@ mod tests {
         }
     }
 
-    fn times(orphans: &[Orphan]) -> Vec<(&str, i64, i64)> {
-        let all = orphans.iter();
-        all.map(|one| (one.name.as_str(), one.since_ms, one.remove_at_ms))
-            .collect()
-    }
-
     #[test]
-    fn an_orphan_goes_a_grace_time_after_it_was_noticed_first_without_a_break() {
-        let orphans = Orphans::default();
-        let look = |names: &[&str], now_ms| {
-            let all = names.iter().map(|name| found(name, None)).collect();
-            orphans.of_kind(OrphanKind::Network, all, now_ms, 60)
-        };
-        assert_eq!(times(&look(&["b", "a"], 100)), [("a", 100, 160), ("b", 100, 160)]);
-        assert_eq!(times(&look(&["a"], 130)), [("a", 100, 160)]);
-        // It was owned in between.
-        assert_eq!(times(&look(&["a", "b"], 150)), [("a", 100, 160), ("b", 150, 210)]);
-        // Another kind's names are its own.
-        assert_eq!(orphans.of_kind(OrphanKind::Instance, Vec::new(), 155, 60), []);
-        assert_eq!(times(&look(&["b"], 300)), [("b", 150, 210)]);
-    }
-
-    #[test]
-    fn what_says_its_time_itself_counts_from_there() {
-        let orphans = Orphans::default();
-        let all = vec![found("a", Some(40))];
+    fn an_orphan_goes_a_grace_time_after_it_was_noticed_or_says_itself() {
+        let noticed = HashMap::from([("a".to_owned(), 100), ("said".to_owned(), 100)]);
+        let all = vec![found("said", Some(40)), found("new", None), found("a", None)];
+        let times: Vec<_> = timed(all, &noticed, 130, 60)
+            .into_iter()
+            .map(|one| (one.name, one.since_ms, one.remove_at_ms))
+            .collect();
+        let wanted = [("a", 100, 160), ("new", 130, 190), ("said", 40, 100)];
         assert_eq!(
-            times(&orphans.of_kind(OrphanKind::Network, all, 100, 60)),
-            [("a", 40, 100)]
+            times,
+            wanted.map(|(name, since, until)| (name.to_owned(), since, until))
         );
     }
 }

@@ -1,6 +1,6 @@
 //! How much of what the builder caches is kept.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::world::World;
 
@@ -8,10 +8,10 @@ use crate::world::World;
 const PRUNE_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Keeps what the builder caches below its limit, for good.
-pub(crate) async fn bound_build_cache(world: Arc<World>) {
+pub(crate) async fn bound_build_cache(world: &World) {
     let bound = world.settings.build_cache;
     if bound.limit_bytes == 0 {
-        return;
+        return std::future::pending().await;
     }
     tokio::time::sleep(bound.first_after).await;
     loop {

@@ -57,6 +57,7 @@ fn assemble(
     let settings = Settings {
         installation: "test".to_owned(),
         data_directory: directory.path().to_owned(),
+        upload_directory: directory.path().join("uploads"),
         base_domain: HostName::parse("apps.example.com").unwrap(),
         public_scheme: "http".to_owned(),
         public_port: None,
@@ -75,7 +76,6 @@ fn assemble(
         build_turns: engine::BuildTurns::new(settings.parallel_builds),
         counters: engine::Counters::default(),
         starts: engine::Starts::default(),
-        orphans: engine::Orphans::default(),
         settings,
         sources: ports.clone(),
         planner: ports.clone(),

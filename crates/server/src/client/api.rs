@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::wire::{
     BulkVariables, CreateProject, CreateService, Deploy, Deployment, DeploymentSummary, ImportVariables, Instance, Job,
-    JobDetail, LogPage, Me, Orphans, Page, Pending, Project, Readiness, Service, UpdateService, Variables,
+    JobDetail, LogPage, Me, Orphans, Page, Pending, Processes, Project, Readiness, Service, UpdateService, Variables,
 };
 use domain::{DeploymentId, JobId, ProjectId, ServiceId, names::Slug};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -384,6 +384,11 @@ impl Api {
     /// What nobody owns.
     pub(crate) async fn orphans(&self) -> Answer<Orphans> {
         self.get(&["orphans"], &[]).await
+    }
+
+    /// The processes of the platform.
+    pub(crate) async fn processes(&self) -> Answer<Processes> {
+        self.get(&["processes"], &[]).await
     }
 
     /// Background work, newest first; of one status and kind, unless they are empty.

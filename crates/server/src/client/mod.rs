@@ -17,6 +17,7 @@ mod logs;
 pub(crate) mod output;
 mod pack;
 mod plan;
+mod processes;
 mod remote;
 mod screen;
 mod services;
@@ -127,6 +128,9 @@ pub(crate) enum Command {
     /// List background work, show a job closely, or ask for one again that is dead or stuck
     #[command(after_help = jobs::EXAMPLES)]
     Jobs(jobs::Jobs),
+    /// List the processes of the platform, and what each does for all of them
+    #[command(after_help = "Example:\n  click-deploy processes --json")]
+    Processes,
     /// Say what would be built of a directory, and why; needs no server
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::PlanCommand),
@@ -232,6 +236,7 @@ async fn act(command: Command, session: &Session) -> Result<(), ClientError> {
         Command::Rm(remove) => actions::remove(session, &remove).await,
         Command::Projects => services::projects(session).await,
         Command::Jobs(jobs) => jobs::run(session, &jobs).await,
+        Command::Processes => processes::run(session).await,
         Command::Plan(_) | Command::Doctor(_) | Command::Login | Command::Completion { .. } => {
             unreachable!("these need no session and were run before")
         }

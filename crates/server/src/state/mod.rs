@@ -47,7 +47,7 @@ impl Place {
         let (sealer, _) = configuration::sealer().map_err(unconfigured)?;
         let database = configuration::database(&data).map_err(unconfigured)?;
         Ok(Self {
-            uploads: data.join("uploads"),
+            uploads: configuration::upload_directory(&data).map_err(unconfigured)?,
             data,
             sealer,
             database,

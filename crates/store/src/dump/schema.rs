@@ -10,10 +10,14 @@ use super::DumpError;
 use crate::{Error, migrations, sql::Kind};
 
 /// Tables that are not carried, each with the reason.
-pub const NOT_CARRIED: [(&str, &str); 4] = [
+pub const NOT_CARRIED: [(&str, &str); 5] = [
     ("schema_migrations", "the database that is written has its own"),
     ("leases", "whoever held one works on the database that was read"),
     ("processes", "they run on the database that was read"),
+    (
+        "orphans",
+        "what nobody owns is found anew, and has its grace time again",
+    ),
     ("notices", "whoever is woken looks into the state anyway"),
 ];
 

@@ -1,20 +1,27 @@
-//! Waking other processes. On PostgreSQL a payload is sent in the transaction that made it necessary and arrives when that
-//! commits; on the other databases nothing is sent, and who waits looks now and then. A payload carries no truth: whoever
-//! hears it looks into the state.
+//! Waking other processes, with words that carry no truth: whoever hears one looks into the state.
+//!
+//! On PostgreSQL a word is a notification. It can be sent in the transaction that made it necessary, and arrives when that
+//! commits. On MariaDB there is a counter for each first word, and who waits looks at them a few times a second. Of a file
+//! there is one process, and nothing is sent.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{
     Executor as _,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
-use super::{Transaction, query};
-use crate::Result;
+use super::{Pool, Transaction, query};
+use crate::{Result, Store};
 
 /// The one channel of this product; it is a database's own.
 const CHANNEL: &str = "click_deploy";
 const NOTIFY: &str = "SELECT pg_notify('click_deploy', ?)";
+const COUNT: &str = "UPDATE notices SET number = number + 1 WHERE name = ?";
+const COUNTED: &str = "SELECT name, number FROM notices";
+
+/// How often MariaDB's counters are looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A connection that was silent for so long is asked whether it still is one.
 const DOUBT: Duration = Duration::from_secs(30);
@@ -34,21 +41,64 @@ impl Transaction {
     }
 }
 
-/// Hears what other processes (and this one) send.
+impl Store {
+    /// Sends words to the processes of this database, this one among them.
+    ///
+    /// # Errors
+    /// When the database fails. Nothing depends on it: everybody looks now and then.
+    pub async fn send(&self, words: impl IntoIterator<Item = &str>) -> Result<()> {
+        for word in words {
+            match &self.readers {
+                Pool::Sqlite(_) => {}
+                pool @ Pool::Postgres(_) => drop(query(NOTIFY).bind(word).fetch_one(pool).await?),
+                Pool::MariaDb(_) => {
+                    let name = word.split(' ').next().unwrap_or_default();
+                    self.change(query(COUNT).bind(name)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hears what processes of this database send.
 pub struct Wakes {
-    options: Option<PgConnectOptions>,
-    listener: Option<PgListener>,
-    pause: Duration,
+    on: On,
     doubt: Duration,
     patience: Duration,
 }
 
+enum On {
+    /// Nobody sends anything.
+    Nothing,
+    Postgres(Box<Listening>),
+    MariaDb(Looking),
+}
+
 impl Wakes {
-    pub(crate) fn new(options: Option<PgConnectOptions>) -> Self {
-        Self {
+    pub(crate) fn nothing() -> Self {
+        Self::of(On::Nothing)
+    }
+
+    pub(crate) fn postgres(options: PgConnectOptions) -> Self {
+        Self::of(On::Postgres(Box::new(Listening {
             options,
             listener: None,
             pause: FIRST_PAUSE,
+        })))
+    }
+
+    pub(crate) fn mariadb(pool: Pool) -> Self {
+        Self::of(On::MariaDb(Looking {
+            pool,
+            seen: None,
+            changed: Vec::new(),
+        }))
+    }
+
+    fn of(on: On) -> Self {
+        Self {
+            on,
             doubt: DOUBT,
             patience: PATIENCE,
         }
@@ -61,14 +111,28 @@ impl Wakes {
         self
     }
 
-    /// The next payload; an empty one when some may have been missed. Never, on a database that sends none.
+    /// The next word; an empty one when some may have been missed. Never, on a database that sends none.
     pub async fn next(&mut self) -> String {
-        let Some(options) = &self.options else {
-            return std::future::pending().await;
-        };
+        match &mut self.on {
+            On::Nothing => std::future::pending().await,
+            On::Postgres(listening) => listening.next(self.doubt, self.patience).await,
+            On::MariaDb(looking) => looking.next().await,
+        }
+    }
+}
+
+/// A connection to PostgreSQL that is notified.
+struct Listening {
+    options: PgConnectOptions,
+    listener: Option<PgListener>,
+    pause: Duration,
+}
+
+impl Listening {
+    async fn next(&mut self, doubt: Duration, patience: Duration) -> String {
         loop {
             let Some(listener) = &mut self.listener else {
-                match tokio::time::timeout(PATIENCE, listen(options)).await {
+                match tokio::time::timeout(PATIENCE, listen(&self.options)).await {
                     Ok(Ok(listener)) => {
                         self.listener = Some(listener);
                         self.pause = FIRST_PAUSE;
@@ -81,18 +145,50 @@ impl Wakes {
                 self.pause = (self.pause * 2).min(LAST_PAUSE);
                 continue;
             };
-            let lost = match tokio::time::timeout(self.doubt, listener.try_recv()).await {
+            let lost = match tokio::time::timeout(doubt, listener.try_recv()).await {
                 Ok(Ok(Some(heard))) => return heard.payload().to_owned(),
                 Ok(Ok(None) | Err(_)) => true,
                 // What is half open is silent for ever: only an answer shows that somebody is there.
                 Err(_) => !matches!(
-                    tokio::time::timeout(self.patience, listener.execute("SELECT 1")).await,
+                    tokio::time::timeout(patience, listener.execute("SELECT 1")).await,
                     Ok(Ok(_))
                 ),
             };
             if lost {
                 tracing::info!("wake-ups of the database are not heard any more: connecting again");
                 self.listener = None;
+            }
+        }
+    }
+}
+
+/// MariaDB's counters as they were.
+struct Looking {
+    pool: Pool,
+    seen: Option<BTreeMap<String, i64>>,
+    changed: Vec<String>,
+}
+
+impl Looking {
+    async fn next(&mut self) -> String {
+        loop {
+            if let Some(name) = self.changed.pop() {
+                return name;
+            }
+            tokio::time::sleep(LOOK).await;
+            let Ok(rows) = query(COUNTED).fetch_all(&self.pool).await else {
+                self.seen = None;
+                continue;
+            };
+            let counted: BTreeMap<String, i64> = rows.iter().map(|row| (row.get("name"), row.get("number"))).collect();
+            match self.seen.replace(counted.clone()) {
+                None => return String::new(),
+                Some(seen) => {
+                    let changed = counted
+                        .into_iter()
+                        .filter(|(name, number)| seen.get(name) != Some(number));
+                    self.changed = changed.map(|(name, _)| name).collect();
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use domain::{logs::LogLevel, ports::infrastructure::OutputCursor};
 use store::{
     Error, Location,
     dump::{DumpError, NOT_CARRIED, Report, backup, carried_tables, copy, examine, restore},
-    logs::{Line, Log},
+    logs::{Line, Log, Read},
     seal::Sealer,
 };
 
@@ -57,9 +57,11 @@ async fn fill(bed: &Bed) {
         let mut lines: Vec<Line> = (0..many)
             .map(|at| line(&format!("{at} 日本 \u{10ffff} e\u{301}")))
             .collect();
-        let cursor = Some(("i", OutputCursor::default())).filter(|_| number == 1);
+        let (from, to) = (OutputCursor::default(), OutputCursor::default());
+        let instance = "i";
+        let read = Some(Read { instance, from, to }).filter(|_| number == 1);
         bed.store
-            .append_lines(Log::Run(service.id), &mut lines, cursor)
+            .append_lines(Log::Run(service.id), &mut lines, read)
             .await
             .unwrap();
         let deployment = bed.deployment(&service, &[("A", "secret"), ("B", "")]).await;
@@ -226,18 +228,24 @@ async fn a_backup_while_eight_write_is_of_one_moment(bed: Bed) {
         let (store, over) = (bed.store.clone(), Arc::clone(&over));
         writers.push(tokio::spawn(async move {
             let mut at_ns = 0;
+            let mut from = OutputCursor::default();
             while !over.load(Ordering::Relaxed) {
                 at_ns += 3;
-                let cursor = OutputCursor {
+                let to = OutputCursor {
                     at_ns,
                     lines_at_that_time: 0,
                 };
                 let mut lines = vec![line("a"), line("b"), line("c")];
-                let name = service.id.to_string();
+                let read = Read {
+                    instance: &service.id.to_string(),
+                    from,
+                    to,
+                };
                 store
-                    .append_lines(Log::Run(service.id), &mut lines, Some((&name, cursor)))
+                    .append_lines(Log::Run(service.id), &mut lines, Some(read))
                     .await
                     .unwrap();
+                from = to;
             }
             (service.id, at_ns)
         }));

@@ -1,13 +1,17 @@
 //! Lines are numbered from 1 without gaps, whoever writes.
 
 use domain::{logs::LogLevel, ports::infrastructure::OutputCursor};
-use store::logs::{Filter, Line, Log};
+use store::{
+    Error,
+    logs::{Filter, Line, Log, Read},
+};
 
 use crate::bed::Bed;
 
 crate::bed::promises!(
     lines_of_many_writers_are_numbered_without_a_gap,
     lines_of_any_number_are_kept_as_they_came,
+    what_was_read_twice_is_kept_once,
     lines_that_cannot_be_kept_move_no_cursor,
     a_filter_finds_the_text_itself_and_the_numbers_stay,
 );
@@ -30,18 +34,22 @@ async fn lines_of_many_writers_are_numbered_without_a_gap(bed: Bed) {
         .map(|writer| {
             let store = stores[writer % 2].clone();
             tokio::spawn(async move {
-                for batch in 0..20_u32 {
+                let mut from = OutputCursor::default();
+                for batch in 1..=20_u32 {
                     let origin = format!("writer-{writer}");
                     let message = batch.to_string();
                     let mut lines = vec![line(&origin, &message, LogLevel::Info); 5];
-                    let cursor = OutputCursor {
+                    let to = OutputCursor {
                         at_ns: i64::from(batch),
                         lines_at_that_time: 5,
                     };
-                    store
-                        .append_lines(log, &mut lines, Some((&origin, cursor)))
-                        .await
-                        .unwrap();
+                    let read = Read {
+                        instance: &origin,
+                        from,
+                        to,
+                    };
+                    store.append_lines(log, &mut lines, Some(read)).await.unwrap();
+                    from = to;
                     assert!(lines.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
                 }
             })
@@ -61,7 +69,7 @@ async fn lines_of_many_writers_are_numbered_without_a_gap(bed: Bed) {
         assert_eq!(
             cursor,
             OutputCursor {
-                at_ns: 19,
+                at_ns: 20,
                 lines_at_that_time: 5
             }
         );
@@ -96,19 +104,71 @@ async fn lines_of_any_number_are_kept_as_they_came(bed: Bed) {
     assert!(kept == all, "what was kept is not what came");
 }
 
+fn at(at_ns: i64) -> OutputCursor {
+    OutputCursor {
+        at_ns,
+        lines_at_that_time: 1,
+    }
+}
+
+/// Two that follow the same output: a frozen process that wakes keeps nothing that another one kept meanwhile.
+async fn what_was_read_twice_is_kept_once(bed: Bed) {
+    let log = Log::Run(bed.service("web").await.id);
+    let stores = [bed.store.clone(), bed.another().await];
+    let followers: Vec<_> = stores
+        .into_iter()
+        .map(|store| {
+            tokio::spawn(async move {
+                let mut stale = 0;
+                loop {
+                    let from = store.output_cursor("i").await.unwrap();
+                    if from.at_ns == 100 {
+                        return stale;
+                    }
+                    let mut lines = [line("i", &from.at_ns.to_string(), LogLevel::Info)];
+                    let to = at(from.at_ns + 1);
+                    let read = Read {
+                        instance: "i",
+                        from,
+                        to,
+                    };
+                    match store.append_lines(log, &mut lines, Some(read)).await {
+                        Err(Error::Stale { .. }) => stale += 1,
+                        end => end.unwrap(),
+                    }
+                }
+            })
+        })
+        .collect();
+    for follower in followers {
+        let _: i32 = follower.await.unwrap();
+    }
+    let lines = bed.store.lines(log, 0, &Filter::default(), 1000).await.unwrap();
+    let messages: Vec<String> = lines.into_iter().map(|line| line.message).collect();
+    assert_eq!(messages, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+    // The one that was frozen long ago, too.
+    let read = Read {
+        instance: "i",
+        from: OutputCursor::default(),
+        to: at(1),
+    };
+    let late = bed
+        .store
+        .append_lines(log, &mut [line("i", "0", LogLevel::Info)], Some(read))
+        .await;
+    assert!(matches!(late, Err(Error::Stale { .. })), "{late:?}");
+    assert_eq!(bed.store.newest_line(log).await.unwrap(), 100);
+}
+
 async fn lines_that_cannot_be_kept_move_no_cursor(bed: Bed) {
     let gone = Log::Run(domain::ServiceId::mint());
-    let cursor = OutputCursor {
-        at_ns: 9,
-        lines_at_that_time: 1,
-    };
     let mut lines = [line("a", "to nobody", LogLevel::Info)];
-    assert!(
-        bed.store
-            .append_lines(gone, &mut lines, Some(("a", cursor)))
-            .await
-            .is_err()
-    );
+    let read = Read {
+        instance: "a",
+        from: OutputCursor::default(),
+        to: at(9),
+    };
+    assert!(bed.store.append_lines(gone, &mut lines, Some(read)).await.is_err());
     assert_eq!(bed.store.output_cursor("a").await.unwrap(), OutputCursor::default());
 }
 

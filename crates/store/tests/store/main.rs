@@ -11,6 +11,7 @@ mod logs;
 mod migrations;
 mod outages;
 mod presence;
+mod processes;
 mod queue;
 mod retention;
 mod secrets;

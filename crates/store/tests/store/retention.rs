@@ -9,7 +9,7 @@ use domain::{
     ports::{image::StoredImage, infrastructure::OutputCursor},
 };
 use store::{
-    logs::{Filter, Line, Log},
+    logs::{Filter, Line, Log, Read},
     retention::{BATCH, Range},
 };
 
@@ -250,13 +250,14 @@ async fn jobs_and_cursors_go_by_age(bed: Bed) {
     assert_eq!(bed.store.forget_jobs(store::now_ms() + 60_000).await.unwrap(), 0);
     assert_eq!(bed.store.forget_idempotency_keys().await.unwrap(), 0);
     for (instance, at_ns) in [("a", 10), ("b", 20), ("c", 30)] {
-        let cursor = OutputCursor {
+        let to = OutputCursor {
             at_ns,
             lines_at_that_time: 1,
         };
+        let from = OutputCursor::default();
         let log = Log::Run(service.id);
         bed.store
-            .append_lines(log, &mut lines(1, at_ns), Some((instance, cursor)))
+            .append_lines(log, &mut lines(1, at_ns), Some(Read { instance, from, to }))
             .await
             .unwrap();
     }

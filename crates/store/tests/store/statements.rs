@@ -9,13 +9,18 @@ use crate::bed::Bed;
 crate::bed::promises!(every_statement_is_understood, no_statement_reads_a_whole_table);
 
 /// What reads a whole table by its nature: `file NAME`.
-const WHOLE: [&str; 5] = [
+const WHOLE: [&str; 10] = [
     "projects ALL",
     "services ALL",
     "services UPLOADS",
     "organizations COUNT_TOKENS",
     // A few rows.
     "schedules DUE",
+    "leases ALL",
+    "leases LET_ALL_GO",
+    "processes ALL",
+    "processes FORGET",
+    "processes FORGET_ALL",
 ];
 
 /// `file NAME` and the text of every constant that is a statement.
@@ -119,6 +124,7 @@ fn value(before: &str, table: &str) -> String {
         "stuck",
         "failures",
         "priority",
+        "beat",
     ];
     match (column, table) {
         ("id", "jobs") | ("job_id", _) => "'job_00700'".to_owned(),
@@ -283,6 +289,22 @@ async fn fill_all(bed: &Bed) {
     fill(bed, "schedules", "name, every_ms, next_at_ms", 3000, |n| {
         format!("'n{n}', 1, {n}")
     })
+    .await;
+    fill(bed, "leases", "name, owner, beat", 3000, |n| {
+        format!("'n{n}', 'o{n}', 1")
+    })
+    .await;
+    fill(bed, "orphans", "kind, name, since_ms", 3000, |n| {
+        format!("'k{}', 'n{n}', 1", n % 100)
+    })
+    .await;
+    fill(
+        bed,
+        "processes",
+        "id, role, host, version, started_at_ms, seen_at_ms",
+        3000,
+        |n| format!("'p{n}', 'worker', 'h', '1', 1, {n}"),
+    )
     .await;
     fill(bed, "installation", "name, value", 3000, |n| format!("'n{n}', 'v'")).await;
     match bed.location.product() {

@@ -1,0 +1,21 @@
+//! The processes of the platform, for operators.
+
+use axum::{Json, extract::State};
+
+use crate::{
+    Api,
+    caller::Caller,
+    convert,
+    problem::Answer,
+    wire::{Problem, Processes},
+};
+
+/// The processes of this installation, and what each does for all.
+#[utoipa::path(get, path = "/v1/click-deploy/processes", operation_id = "list_processes", tag = "health",
+    responses((status = 200, body = Processes), (status = "4XX", body = Problem)))]
+pub(crate) async fn list(State(api): State<Api>, _caller: Caller) -> Answer<Json<Processes>> {
+    let found = api.engine.processes().await?;
+    Ok(Json(Processes {
+        items: found.into_iter().map(convert::process).collect(),
+    }))
+}

@@ -1,0 +1,5 @@
+ALTER TABLE jobs DROP COLUMN handed_over;
+DROP TABLE orphans;
+DROP TABLE notices;
+DROP TABLE leases;
+DROP TABLE processes;
