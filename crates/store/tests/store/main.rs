@@ -12,6 +12,7 @@ mod migrations;
 mod outages;
 mod presence;
 mod queue;
+mod relay;
 mod retention;
 mod secrets;
 mod statements;
