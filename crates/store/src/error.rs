@@ -66,8 +66,9 @@ pub enum Error {
 /// Two writes stood in each other's way and this one was undone: serialization failure and deadlock of PostgreSQL,
 /// deadlock and lock wait timeout of MariaDB.
 const CONFLICTS: [&str; 4] = ["40001", "40P01", "1213", "1205"];
-/// SQLSTATEs of a PostgreSQL server that ends, begins, is full, or took too long (08… is the connection's own class).
-const POSTGRES_AWAY: [&str; 6] = ["57P01", "57P02", "57P03", "57014", "55P03", "53300"];
+/// SQLSTATEs of a PostgreSQL server that ends, begins, is full, or took too long, or whose client did (08… is the
+/// connection's own class).
+const POSTGRES_AWAY: [&str; 7] = ["57P01", "57P02", "57P03", "57014", "55P03", "53300", "25P03"];
 /// The same of MariaDB: full, ending, connection killed, statement too long, and what a proxy in between says.
 const MARIADB_AWAY: [u16; 8] = [1040, 1053, 1203, 1226, 1317, 1927, 1969, 4031];
 /// SQLite's `BUSY` and `LOCKED`; the upper bits say more.

@@ -25,6 +25,7 @@ pub mod schedules;
 pub mod seal;
 pub mod services;
 mod sql;
+mod turns;
 pub mod variables;
 
 pub use database::{Store, Tries, Write};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Result, Store, now_ms, sql::query};
+use crate::{Result, Store, kinds::LONGEST_PAUSE_MS, now_ms, sql::query};
 
 /// How the jobs of one kind are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +21,10 @@ pub struct KindFigures {
 
 const FIGURES: &str = "SELECT name, status, stuck, COUNT(*) AS number FROM jobs \
     WHERE status IN ('waiting', 'running', 'dead') GROUP BY name, status, stuck";
-const DUE: &str = "SELECT name, MIN(due_at_ms) AS due_since_ms FROM jobs WHERE status = 'waiting' AND run_after_ms <= ? \
+/// A job whose time a clock that was set back has moved far away is claimed, and is due: since it was made, for all that
+/// is known.
+const DUE: &str = "SELECT name, MIN(CASE WHEN run_after_ms > ? THEN created_at_ms ELSE due_at_ms END) AS due_since_ms \
+    FROM jobs WHERE status = 'waiting' AND (run_after_ms <= ? OR run_after_ms > ?) \
     AND NOT EXISTS (SELECT 1 FROM jobs earlier WHERE earlier.serial_key = jobs.serial_key \
     AND earlier.status IN ('waiting', 'running') AND earlier.id < jobs.id) \
     AND NOT EXISTS (SELECT 1 FROM jobs beside WHERE beside.serial_key = jobs.serial_key AND beside.status = 'running') \
@@ -47,10 +50,11 @@ impl Store {
                 _ => kind.stuck += number,
             }
         }
-        for statement in [query(DUE), query(LEFT)] {
-            for row in statement.bind(now).fetch_all(&self.readers).await? {
+        let far = now + LONGEST_PAUSE_MS;
+        for statement in [query(DUE).bind(far).bind(now).bind(far), query(LEFT).bind(now)] {
+            for row in statement.fetch_all(&self.readers).await? {
                 let kind = kinds.entry(row.get("name")).or_default();
-                let since: i64 = row.get("due_since_ms");
+                let since = row.get::<i64>("due_since_ms").min(now);
                 kind.due_since_ms = Some(kind.due_since_ms.map_or(since, |before| before.min(since)));
             }
         }

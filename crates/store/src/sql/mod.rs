@@ -3,14 +3,16 @@
 //! Statements are named constants with `?` for values, in the subset that all three understand. PostgreSQL's `$1…`,
 //! and how a row is locked, are written here and nowhere else.
 
+mod door;
 mod pool;
 mod presence;
 mod row;
 mod value;
 mod wake;
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
+use door::was_lost;
 pub(crate) use pool::{Pool, Transaction, connect_alone, connect_mariadb, connect_postgres, connect_sqlite};
 pub use presence::Presence;
 pub(crate) use row::Row;
@@ -20,10 +22,6 @@ pub(crate) use value::Value;
 pub use wake::Wakes;
 
 use crate::{Error, Result};
-
-/// How long an answer is waited for. The server ends a statement before (see `pool`); this is for a server, or a way to
-/// it, that is gone without a word.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A statement with its values.
 #[derive(Clone)]
@@ -84,7 +82,7 @@ macro_rules! bound {
 
 /// Runs a method of sqlx's queries wherever the statement is to run.
 macro_rules! run {
-    ($statement:expr, $on:expr, $method:ident) => {{
+    ($statement:expr, $on:expr, $acquire:ident, $method:ident) => {{
         let Statement { sql, values, locking } = $statement;
         match $on {
             On::Pool(Pool::Sqlite(pool)) => Ran::Sqlite(bound!(Sqlite, sqlite(sql), values).$method(pool).await?),
@@ -93,19 +91,25 @@ macro_rules! run {
             }
             On::Pool(Pool::Postgres(pool)) => {
                 let sql = AssertSqlSafe(postgres(&sql, locking));
-                Ran::Postgres(patiently(bound!(Postgres, sql, values).$method(pool)).await?)
+                let mut connection = pool.$acquire().await?;
+                let answer = bound!(Postgres, sql, values).$method(&mut *connection);
+                Ran::Postgres(pool.door.hear(answer).await?)
             }
             On::Transaction(Transaction::Postgres(one)) => {
                 let sql = AssertSqlSafe(postgres(&sql, locking));
-                Ran::Postgres(patiently(bound!(Postgres, sql, values).$method(&mut **one)).await?)
+                let answer = bound!(Postgres, sql, values).$method(&mut *one.inner);
+                Ran::Postgres(one.door.hear(answer).await?)
             }
             On::Pool(Pool::MariaDb(pool)) => {
                 let sql = AssertSqlSafe(mariadb(sql, locking));
-                Ran::MariaDb(patiently(bound!(MySql, sql, values).$method(pool)).await?)
+                let mut connection = pool.$acquire().await?;
+                let answer = bound!(MySql, sql, values).$method(&mut *connection);
+                Ran::MariaDb(pool.door.hear(answer).await?)
             }
             On::Transaction(Transaction::MariaDb(one)) => {
                 let sql = AssertSqlSafe(mariadb(sql, locking));
-                Ran::MariaDb(patiently(bound!(MySql, sql, values).$method(&mut **one)).await?)
+                let answer = bound!(MySql, sql, values).$method(&mut *one.inner);
+                Ran::MariaDb(one.door.hear(answer).await?)
             }
         }
     }};
@@ -115,13 +119,6 @@ enum Ran<S, P, M> {
     Sqlite(S),
     Postgres(P),
     MariaDb(M),
-}
-
-async fn patiently<T>(answer: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(end) => Ok(end?),
-        Err(_) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
-    }
 }
 
 /// Numbers the places of values. A `?` inside of a quoted text is one of the text.
@@ -178,7 +175,7 @@ impl Statement {
         let on = on.into();
         // On the heap: the futures of three drivers would make those of all callers large.
         Box::pin(async move {
-            Ok(match run!(self, on, execute) {
+            Ok(match run!(self, on, acquire_sure, execute) {
                 Ran::Sqlite(done) => done.rows_affected(),
                 Ran::Postgres(done) => done.rows_affected(),
                 Ran::MariaDb(done) => done.rows_affected(),
@@ -191,13 +188,26 @@ impl Statement {
     pub(crate) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>> {
         let on = on.into();
         Box::pin(async move {
-            Ok(match run!(self, on, fetch_all) {
-                Ran::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
-                Ran::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
-                Ran::MariaDb(rows) => rows.into_iter().map(Row::MariaDb).collect(),
-            })
+            match on {
+                On::Pool(pool @ (Pool::Postgres(_) | Pool::MariaDb(_))) => {
+                    match self.clone().rows(On::Pool(pool)).await {
+                        // The connection was lost before, and the statement only reads.
+                        Err(error) if was_lost(&error) => self.rows(On::Pool(pool)).await,
+                        end => end,
+                    }
+                }
+                on => self.rows(on).await,
+            }
         })
         .await
+    }
+
+    async fn rows(self, on: On<'_>) -> Result<Vec<Row>> {
+        Ok(match run!(self, on, acquire, fetch_all) {
+            Ran::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
+            Ran::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
+            Ran::MariaDb(rows) => rows.into_iter().map(Row::MariaDb).collect(),
+        })
     }
 
     /// The one row that a key has.

@@ -13,6 +13,7 @@ mod outages;
 mod presence;
 mod processes;
 mod queue;
+mod relay;
 mod retention;
 mod secrets;
 mod statements;

@@ -1,13 +1,6 @@
 //! The queue: whose turn it is, how many at once, what fails, and what is done again and again.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use domain::{JobId, OrganizationId, Reason};
 use store::{
@@ -15,7 +8,7 @@ use store::{
     jobs::{Claim, Later, Room, StepState},
 };
 
-use crate::bed::Bed;
+use crate::{bed::Bed, relay::Relay};
 
 crate::bed::promises!(
     an_organization_with_a_thousand_waiting_jobs_does_not_delay_another_ones_one_job,
@@ -28,6 +21,7 @@ crate::bed::promises!(
     two_jobs_of_one_key_never_run_at_once_when_an_earlier_one_comes_back,
     what_is_scheduled_is_enqueued_once_however_many_look,
     the_figures_say_what_waits_and_since_when_it_could_have_been_done,
+    a_job_that_a_clock_set_back_has_moved_far_away_counts_as_due,
 );
 crate::bed::promises!(on postgresql:
     claiming_reads_no_more_however_many_jobs_are_over_and_wait,
@@ -345,6 +339,25 @@ async fn the_figures_say_what_waits_and_since_when_it_could_have_been_done(bed: 
     assert_eq!(figures.due_since_ms, None);
 }
 
+async fn a_job_that_a_clock_set_back_has_moved_far_away_counts_as_due(bed: Bed) {
+    let id = enqueue(&bed, "deploy", "key").await;
+    let made = bed.store.job(bed.organization, id).await.unwrap().created_at_ms;
+    let far = store::now_ms() + 3_600_000;
+    bed.run(&format!("UPDATE jobs SET run_after_ms = {far}, due_at_ms = {far}"))
+        .await;
+    // Nobody knows since when it is due; it is as old as it can be.
+    assert_eq!(bed.store.queue().await.unwrap()["deploy"].due_since_ms, Some(made));
+    // It was made before the clock was set back as well.
+    bed.run(&format!("UPDATE jobs SET created_at_ms = {far}")).await;
+    let due = bed.store.queue().await.unwrap()["deploy"].due_since_ms.unwrap();
+    assert!((made..far).contains(&due), "{due}");
+    // A pause, and no clock.
+    let soon = store::now_ms() + 200_000;
+    bed.run(&format!("UPDATE jobs SET run_after_ms = {soon}, due_at_ms = {soon}"))
+        .await;
+    assert_eq!(bed.store.queue().await.unwrap()["deploy"].due_since_ms, None);
+}
+
 /// What claims cost where 1,000 jobs are over and as many wait, and where ten times as many do, in the blocks that
 /// PostgreSQL reads. (MariaDB counts for the whole server, where other tests run, and SQLite not at all: there the plans
 /// are looked at, in `statements`.)
@@ -428,51 +441,15 @@ async fn a_listener_whose_connection_was_cut_listens_again(bed: Bed) {
     assert_eq!(heard.unwrap(), "jobs");
 }
 
-/// Passes bytes on in one direction, until they are to be swallowed without a word.
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mute: Arc<AtomicBool>,
-) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut bytes = [0; 4096];
-    while let Ok(number @ 1..) = from.read(&mut bytes).await {
-        if !mute.load(Ordering::SeqCst) && to.write_all(&bytes[..number]).await.is_err() {
-            return;
-        }
-    }
-}
-
 async fn a_listener_whose_connection_is_half_open_listens_again(bed: Bed) {
-    let url = bed.place.url();
-    let (before, address) = url.split_once('@').unwrap();
-    let (address, after) = address.split_once('/').unwrap();
-    let address = address.to_owned();
-    let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let relayed = format!("{before}@{}/{after}", relay.local_addr().unwrap());
-    let mutes = Arc::new(std::sync::Mutex::new(Vec::<Arc<AtomicBool>>::new()));
-    let kept = Arc::clone(&mutes);
-    let relaying = tokio::spawn(async move {
-        while let Ok((client, _)) = relay.accept().await {
-            let mute = Arc::new(AtomicBool::new(false));
-            kept.lock().unwrap().push(Arc::clone(&mute));
-            let server = tokio::net::TcpStream::connect(&address).await.unwrap();
-            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-            tokio::spawn(pass(from_client, to_server, Arc::clone(&mute)));
-            tokio::spawn(pass(from_server, to_client, mute));
-        }
-    });
-    let store = crate::bed::open(&relayed.parse().unwrap(), crate::bed::KEY)
-        .await
-        .unwrap();
+    let relay = Relay::to(&bed.place).await;
+    let store = relay.store().await;
     let mut wakes = store
         .wakes()
         .doubting_after(Duration::from_millis(300), Duration::from_secs(5));
     assert_eq!(wakes.next().await, "");
     // From here on nothing arrives on the connections that are there, and none of them ends.
-    for mute in mutes.lock().unwrap().iter() {
-        mute.store(true, Ordering::SeqCst);
-    }
+    relay.fall_silent();
     enqueue(&bed, "deploy", "one").await;
     let heard = tokio::time::timeout(Duration::from_secs(30), wakes.next()).await;
     assert_eq!(heard.unwrap(), "", "it was doubted, and another one begun");
@@ -482,5 +459,4 @@ async fn a_listener_whose_connection_is_half_open_listens_again(bed: Bed) {
         .unwrap();
     // A machine that is too busy to answer in time may be doubted once more.
     assert!(heard == "jobs" || heard.is_empty(), "{heard}");
-    relaying.abort();
 }
