@@ -23,6 +23,7 @@ pub mod seal;
 pub mod services;
 mod sql;
 pub mod variables;
+mod waits;
 
 pub use database::{Store, Tries, Write};
 pub use error::Error;
