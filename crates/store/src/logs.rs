@@ -3,7 +3,7 @@
 use domain::{DeploymentId, ServiceId, logs::LogLevel, ports::infrastructure::OutputCursor};
 
 use crate::{
-    Error, Result, Store,
+    Error, Result, Store, Write,
     sql::{Row, query},
     transaction,
 };
@@ -111,7 +111,7 @@ fn read(row: &Row) -> Line {
 }
 
 /// A `LIKE` pattern that finds the text itself.
-fn pattern(text: &str) -> String {
+pub(crate) fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | '!') {
@@ -143,35 +143,9 @@ impl Store {
     /// # Errors
     /// When the database fails; then no line is kept.
     pub async fn append_lines(&self, log: Log, lines: &mut [Line], cursor: Option<(&str, OutputCursor)>) -> Result<()> {
-        let (lock, id) = both!(log, LOCK_BUILD, LOCK_RUN);
-        let (newest, _) = both!(log, NEWEST_BUILD, NEWEST_RUN);
-        let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
         transaction!(self, |write| {
-            // Numbers are given one writer after the other, and become visible in their order.
-            if !write.lock(lock, &id).await? {
-                return Err(Error::missing("log", &id));
-            }
-            let newest = query(newest).bind(&id).fetch_one(&mut write.transaction).await?;
-            let mut sequence: i64 = newest.get("newest");
-            for line in lines.iter_mut() {
-                sequence += 1;
-                line.sequence = sequence;
-            }
-            for (sql, lines) in in_statements(insert, lines) {
-                let mut statement = query(sql);
-                for line in lines {
-                    statement = statement
-                        .bind(&id)
-                        .bind(line.sequence)
-                        .bind(line.at_ns)
-                        .bind(line.phase)
-                        .bind(line.level.name())
-                        .bind(&line.origin)
-                        .bind(&line.message);
-                }
-                statement.execute(&mut write.transaction).await?;
-            }
-            if let (Log::Run(_), Some((instance, cursor))) = (log, cursor) {
+            write.append_lines(log, lines).await?;
+            if let (Log::Run(id), Some((instance, cursor))) = (log, cursor) {
                 let done = query(UPDATE_CURSOR)
                     .bind(cursor.at_ns)
                     .bind(i64::from(cursor.lines_at_that_time))
@@ -181,7 +155,7 @@ impl Store {
                 if done == 0 {
                     query(INSERT_CURSOR)
                         .bind(instance)
-                        .bind(&id)
+                        .bind(id.to_string())
                         .bind(cursor.at_ns)
                         .bind(i64::from(cursor.lines_at_that_time))
                         .execute(&mut write.transaction)
@@ -232,6 +206,44 @@ impl Store {
             at_ns: row.get("at_ns"),
             lines_at_that_time: u32::try_from(row.get::<i64>("lines_at_that_time")).unwrap_or(0),
         }))
+    }
+}
+
+impl Write {
+    /// Appends lines and numbers them, together with whatever else is written here: the last line of a deployment is there
+    /// exactly when the deployment is over.
+    ///
+    /// # Errors
+    /// When whose lines they are is missing, or the database fails.
+    pub async fn append_lines(&mut self, log: Log, lines: &mut [Line]) -> Result<()> {
+        let (lock, id) = both!(log, LOCK_BUILD, LOCK_RUN);
+        let (newest, _) = both!(log, NEWEST_BUILD, NEWEST_RUN);
+        let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
+        // Numbers are given one writer after the other, and become visible in their order.
+        if !self.lock(lock, &id).await? {
+            return Err(Error::missing("log", &id));
+        }
+        let newest = query(newest).bind(&id).fetch_one(&mut self.transaction).await?;
+        let mut sequence: i64 = newest.get("newest");
+        for line in lines.iter_mut() {
+            sequence += 1;
+            line.sequence = sequence;
+        }
+        for (sql, lines) in in_statements(insert, lines) {
+            let mut statement = query(sql);
+            for line in lines {
+                statement = statement
+                    .bind(&id)
+                    .bind(line.sequence)
+                    .bind(line.at_ns)
+                    .bind(line.phase)
+                    .bind(line.level.name())
+                    .bind(&line.origin)
+                    .bind(&line.message);
+            }
+            statement.execute(&mut self.transaction).await?;
+        }
+        Ok(())
     }
 }
 
