@@ -82,7 +82,8 @@ async fn an_image_in_use_stays_until_nobody_uses_it() {
     let mut spec = bed.spec(&network, "");
     (spec.image, spec.command) = (image.clone(), None);
     bed.engine.start(&spec).await.expect("an instance");
-    store.remove(&image).await.expect("it stays, and that is success");
+    let used = store.remove(&image).await;
+    assert!(matches!(used, Err(ImageError::InUse(_))), "{used:?}");
     assert!(store.exists(&image).await.expect("an answer"));
     bed.engine.remove(&spec.name).await.expect("removal");
     store.remove(&image).await.expect("removal");

@@ -168,7 +168,7 @@ async fn start_one(
 ) -> Result<(RouteInstance, u16), StepError> {
     let spec = spec(world, service, deployment, job, image, replica, environment);
     let beginning = world.starts.begin(&job.to_string(), &spec.name);
-    let started = world.infrastructure.start(&spec).await;
+    let started = start(world, &spec).await;
     // A connection that broke says nothing of what the engine still does.
     if !matches!(started, Err(InfrastructureError::Unreachable(_))) {
         beginning.answered();
@@ -215,6 +215,23 @@ async fn start_one(
         },
         number,
     ))
+}
+
+/// Starts an instance. An engine that was killed may refuse one that was made before for good, because it half remembers it:
+/// then another one is made under the name, once.
+async fn start(world: &World, spec: &InstanceSpec) -> Result<Instance, InfrastructureError> {
+    let started = world.infrastructure.start(spec).await;
+    let Err(InfrastructureError::Refused(words)) = &started else {
+        return started;
+    };
+    match world.infrastructure.instance(&spec.name).await? {
+        Some(made) if made.status != InstanceStatus::Running => {
+            tracing::warn!("`{}` cannot be started and is made anew: {words}", spec.name);
+            world.infrastructure.remove(&spec.name).await?;
+            world.infrastructure.start(spec).await
+        }
+        _ => started,
+    }
 }
 
 async fn wait_until_healthy(

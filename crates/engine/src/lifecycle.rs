@@ -8,12 +8,11 @@ use domain::{
     deployment::Phase,
     labels,
     ports::{
-        image::ImageError,
         infrastructure::{InfrastructureError, Instance},
         router::{Route, RouteState},
     },
 };
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use store::{
     deployments::Deployment,
     jobs::Claim,
@@ -23,6 +22,7 @@ use store::{
 use crate::{
     deploy::{provision, release},
     instances::{self, DEFAULT_PORT, Port, STOP_GRACE_SECONDS, refused},
+    retention,
     routes::{self, Situation},
     runner::Outcome,
     saga::StepError,
@@ -313,7 +313,9 @@ pub(crate) async fn remove_service(world: &Arc<World>, claim: &Claim) -> Result<
         let drain = Duration::from_secs(service.settings.drain_timeout_seconds.min(5).into());
         let_go(world, &found.iter().collect::<Vec<_>>(), drain).await?;
         for deployment in world.store.deployments_with_image(service.id).await? {
-            remove_image(world, claim, &deployment).await?;
+            if let Some(image) = &deployment.image {
+                retention::let_go(world, service.organization, &deployment, image).await?;
+            }
         }
         Ok::<(), StepError>(())
     };
@@ -345,28 +347,6 @@ async fn forget_images(world: &World) {
     }
 }
 
-/// How often the removal of a service waits for an image store that does not answer, before its images are left there.
-const PATIENCE_WITH_IMAGES: i64 = 5;
-
-async fn remove_image(world: &World, claim: &Claim, deployment: &Deployment) -> Result<(), StepError> {
-    let Some(image) = &deployment.image else { return Ok(()) };
-    match world.images.remove(image).await {
-        Ok(()) => {}
-        Err(ImageError::Unreachable(cause)) if claim.job.failures + 1 < PATIENCE_WITH_IMAGES => {
-            let message = format!("the image store does not answer: {}", crate::error::bottom(&cause));
-            return Err(StepError::Again(Reason::new(
-                "image-store-unreachable",
-                message,
-                "Start it.",
-            )));
-        }
-        Err(error) => {
-            tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference);
-        }
-    }
-    Ok(())
-}
-
 async fn remove_work_directory(world: &World, deployment: DeploymentId) {
     // Absence is the usual case; what else fails is found by the reconciler.
     let _ = tokio::fs::remove_dir_all(world.work_directory().join(deployment.to_string())).await;
@@ -379,8 +359,8 @@ pub(crate) async fn remove_project(world: &Arc<World>, claim: &Claim) -> Result<
     };
     let left = world.store.services(claim.job.organization, id, "", "", 1000).await?;
     if !left.is_empty() {
-        let names: Vec<_> = join_all(left.iter().map(|service| async { service.name.to_string() })).await;
-        return Ok(Outcome::Again(Reason::new(
+        let names: Vec<_> = left.iter().map(|service| service.name.to_string()).collect();
+        return Ok(Outcome::Waits(Reason::new(
             "waiting",
             format!("services are being removed: {}", names.join(", ")),
             "",

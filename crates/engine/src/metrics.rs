@@ -5,7 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How often jobs of a kind ended in a way. Ways: `done`, `failed`, `again`, `dead`, `lost` (the lease).
+/// How often jobs of a kind ended in a way. Ways: `done`, `failed`, `again`, `waits` (for other jobs), `dead`,
+/// `lost` (the lease).
 #[derive(Debug, Default)]
 pub struct Counters(Mutex<BTreeMap<(String, &'static str), u64>>);
 

@@ -26,6 +26,8 @@ const POLL: Duration = Duration::from_secs(2);
 /// Jobs at once in this process. Most of them wait for something; builds have turns of their own. One organization gets
 /// half of it at most.
 const JOBS_AT_ONCE: usize = 128;
+/// After how long a job that waits for others looks again.
+const WAIT_MS: i64 = 1000;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(crate) enum Outcome {
     Finished,
     /// It is to be tried again.
     Again(Reason),
+    /// It waits for other jobs, which is no failure.
+    Waits(Reason),
     /// It is to be tried again; at this step of its saga it does not go on.
     Stuck(Reason, &'static str),
     /// It came to an orderly end that is a failure.
@@ -168,6 +172,10 @@ async fn work(world: &Arc<World>, claim: &Claim, pulse: &Pulse) {
         Ok(Ok(Outcome::GiveUp(reason))) => {
             tracing::warn!(job.id = %job.id, "`{}` of `{}` failed: {reason}", job.name, job.subject);
             world.store.finish_job(claim, Some(&reason)).await.map(|()| "failed")
+        }
+        Ok(Ok(Outcome::Waits(reason))) => {
+            let waits = world.store.wait_for_others(claim, &reason, WAIT_MS).await;
+            waits.map(|()| "waits")
         }
         Ok(Ok(Outcome::Again(reason))) => again(world, claim, &reason, None, false).await,
         Ok(Ok(Outcome::Stuck(reason, step))) => again(world, claim, &reason, Some(step), false).await,

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 use store::{
     Store,
-    jobs::{Claim, StepState},
+    jobs::{Claim, JournalEntry, StepState},
 };
 
 /// The journal's entry for the decision to undo, with the reason.
@@ -82,12 +82,8 @@ pub(crate) async fn run<W: Sync>(
         Ok(journal) => journal,
         Err(error) => return End::Store(error),
     };
-    let earlier = journal
-        .iter()
-        .find(|entry| entry.step == GIVING_UP)
-        .and_then(|entry| entry.made.clone());
-    let reason = if let Some(reason) = earlier {
-        serde_json::from_value(reason).unwrap_or_else(|_| Reason::new("unknown", "the reason was not kept", ""))
+    let reason = if let Some(reason) = reason_in(&journal) {
+        reason
     } else {
         let forward = async {
             for stage in stages {
@@ -137,13 +133,15 @@ pub(crate) async fn give_up(write: &mut store::Write, claim: &Claim, reason: &Re
         .await
 }
 
-/// Whether a saga was given up, and only undoing is left of it.
-pub(crate) async fn is_given_up(store: &Store, claim: &Claim) -> Result<bool, store::Error> {
-    Ok(store
-        .journal(claim.job.id)
-        .await?
-        .iter()
-        .any(|entry| entry.step == GIVING_UP))
+/// Why a saga was given up, when it was and only undoing is left of it.
+pub(crate) async fn given_up(store: &Store, claim: &Claim) -> Result<Option<Reason>, store::Error> {
+    Ok(reason_in(&store.journal(claim.job.id).await?))
+}
+
+fn reason_in(journal: &[JournalEntry]) -> Option<Reason> {
+    let entry = journal.iter().find(|entry| entry.step == GIVING_UP)?;
+    let kept = entry.made.clone().and_then(|made| serde_json::from_value(made).ok());
+    Some(kept.unwrap_or_else(|| Reason::new("unknown", "the reason was not kept", "")))
 }
 
 async fn forward<W: Sync>(store: &Store, claim: &Claim, step: &dyn Step<W>, world: &W) -> Result<(), StepError> {

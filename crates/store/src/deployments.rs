@@ -132,6 +132,8 @@ const UNFINISHED: &str = "SELECT * FROM deployments \
     WHERE status IN ('queued', 'provisioning', 'building', 'pushing', 'releasing', 'checking')";
 const WITH_IMAGE: &str =
     "SELECT * FROM deployments WHERE service_id = ? AND image IS NOT NULL AND image_removed = 0 ORDER BY number DESC";
+const OF_IMAGE: &str = "SELECT image FROM deployments WHERE id <> ? AND image IS NOT NULL AND image_removed = 0 \
+    AND image LIKE ? ESCAPE '!'";
 const LOCK: &str = "SELECT id FROM deployments WHERE id = ?";
 const COUNT_UP: &str =
     "UPDATE services SET deployment_count = deployment_count + 1 WHERE id = ? AND wanted <> 'removed'";
@@ -352,6 +354,25 @@ impl Store {
             .iter()
             .map(read)
             .collect()
+    }
+
+    /// Whether another deployment, of whatever service, has an image of this name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_image_of_others(&self, image: &StoredImage, but: DeploymentId) -> Result<bool> {
+        let rows = query(OF_IMAGE)
+            .bind(but.to_string())
+            .bind(crate::logs::pattern(&image.reference))
+            .fetch_all(&self.readers)
+            .await?;
+        for row in &rows {
+            let other: Option<StoredImage> = from_optional_json(row, "image")?;
+            if other.is_some_and(|other| other.reference == image.reference) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The variables that a deployment was made with.
@@ -684,17 +705,29 @@ impl Write {
         }
     }
 
-    /// Says when a live deployment's work was over.
+    /// Says when a live deployment's work was over; false when that was said already.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_finished(&mut self, id: DeploymentId) -> Result<()> {
-        query(FINISHED)
+    pub async fn set_finished(&mut self, id: DeploymentId) -> Result<bool> {
+        let done = query(FINISHED)
             .bind(now_ms())
             .bind(id.to_string())
             .execute(&mut self.transaction)
             .await?;
-        Ok(())
+        Ok(done > 0)
+    }
+
+    /// Notes that a deployment has no image any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_image_removed(&mut self, id: DeploymentId) -> Result<()> {
+        query(IMAGE_REMOVED)
+            .bind(id.to_string())
+            .execute(&mut self.transaction)
+            .await
+            .map(drop)
     }
 
     /// Ends a deployment that did not go live, from whatever unfinished status it has; its running phases end with it.

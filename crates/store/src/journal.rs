@@ -92,6 +92,23 @@ impl Store {
 }
 
 impl Write {
+    /// Leaves something in the journal of a job that nobody has begun: what it needs to know, and no row will tell it then.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn leave_for_job(&mut self, job: JobId, step: &str, made: &serde_json::Value) -> Result<()> {
+        query(INSERT)
+            .bind(job.to_string())
+            .bind(step)
+            .bind(StepState::Started.name())
+            .bind(to_json(made))
+            .bind(now_ms())
+            .bind(job.to_string())
+            .execute(&mut self.transaction)
+            .await
+            .map(drop)
+    }
+
     /// Writes the journal, if this worker still holds the job.
     ///
     /// # Errors

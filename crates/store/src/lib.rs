@@ -27,6 +27,7 @@ pub mod services;
 mod sql;
 mod turns;
 pub mod variables;
+mod waits;
 
 pub use database::{Store, Tries, Write};
 pub use error::Error;

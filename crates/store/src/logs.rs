@@ -123,7 +123,7 @@ fn read(row: &Row) -> Line {
 }
 
 /// A `LIKE` pattern that finds the text itself.
-fn pattern(text: &str) -> String {
+pub(crate) fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | '!') {
@@ -156,36 +156,10 @@ impl Store {
     /// [`Error::Stale`] when somebody else kept lines of the instance meanwhile, or the database fails; then no line is
     /// kept.
     pub async fn append_lines(&self, log: Log, lines: &mut [Line], read: Option<Read<'_>>) -> Result<()> {
-        let (lock, id) = both!(log, LOCK_BUILD, LOCK_RUN);
-        let (newest, _) = both!(log, NEWEST_BUILD, NEWEST_RUN);
-        let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
         transaction!(self, |write| {
-            // Numbers are given one writer after the other, and become visible in their order.
-            if !write.lock(lock, &id).await? {
-                return Err(Error::missing("log", &id));
-            }
-            let newest = query(newest).bind(&id).fetch_one(&mut write.transaction).await?;
-            let mut sequence: i64 = newest.get("newest");
-            for line in lines.iter_mut() {
-                sequence += 1;
-                line.sequence = sequence;
-            }
-            for (sql, lines) in in_statements(insert, lines) {
-                let mut statement = query(sql);
-                for line in lines {
-                    statement = statement
-                        .bind(&id)
-                        .bind(line.sequence)
-                        .bind(line.at_ns)
-                        .bind(line.phase)
-                        .bind(line.level.name())
-                        .bind(&line.origin)
-                        .bind(&line.message);
-                }
-                statement.execute(&mut write.transaction).await?;
-            }
-            if let (Log::Run(_), Some(read)) = (log, &read) {
-                write.move_cursor(&id, read).await?;
+            write.append_lines(log, lines).await?;
+            if let (Log::Run(id), Some(read)) = (log, &read) {
+                write.move_cursor(&id.to_string(), read).await?;
             }
         })
     }
@@ -235,6 +209,42 @@ impl Store {
 }
 
 impl Write {
+    /// Appends lines and numbers them, together with whatever else is written here: the last line of a deployment is there
+    /// exactly when the deployment is over.
+    ///
+    /// # Errors
+    /// When whose lines they are is missing, or the database fails.
+    pub async fn append_lines(&mut self, log: Log, lines: &mut [Line]) -> Result<()> {
+        let (lock, id) = both!(log, LOCK_BUILD, LOCK_RUN);
+        let (newest, _) = both!(log, NEWEST_BUILD, NEWEST_RUN);
+        let (insert, _) = both!(log, INSERT_BUILD, INSERT_RUN);
+        // Numbers are given one writer after the other, and become visible in their order.
+        if !self.lock(lock, &id).await? {
+            return Err(Error::missing("log", &id));
+        }
+        let newest = query(newest).bind(&id).fetch_one(&mut self.transaction).await?;
+        let mut sequence: i64 = newest.get("newest");
+        for line in lines.iter_mut() {
+            sequence += 1;
+            line.sequence = sequence;
+        }
+        for (sql, lines) in in_statements(insert, lines) {
+            let mut statement = query(sql);
+            for line in lines {
+                statement = statement
+                    .bind(&id)
+                    .bind(line.sequence)
+                    .bind(line.at_ns)
+                    .bind(line.phase)
+                    .bind(line.level.name())
+                    .bind(&line.origin)
+                    .bind(&line.message);
+            }
+            statement.execute(&mut self.transaction).await?;
+        }
+        Ok(())
+    }
+
     async fn move_cursor(&mut self, service: &str, read: &Read<'_>) -> Result<()> {
         let stale = || Error::stale("output", read.instance);
         let done = query(MOVE_CURSOR)

@@ -53,13 +53,14 @@ impl ImageStore for FakeWorld {
     async fn remove(&self, image: &StoredImage) -> Result<(), ImageError> {
         self.perform(Step::RemoveImage, error, || {
             let mut state = self.state();
-            let is_used = state
-                .containers
-                .values()
-                .any(|container| container.image == image.digest);
-            if !is_used && state.image(image).is_some() {
-                state.images.remove(&image.reference);
+            if state.image(image).is_none() {
+                return Ok(());
             }
+            let mut containers = state.containers.values();
+            if containers.any(|container| container.image == image.digest) {
+                return Err(ImageError::InUse(image.reference.clone()));
+            }
+            state.images.remove(&image.reference);
             Ok(())
         })
         .await

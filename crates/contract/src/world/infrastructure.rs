@@ -49,6 +49,8 @@ pub(super) struct Container {
     restarts: u32,
     /// When the engine starts it again by itself.
     restarts_at: Option<Instant>,
+    /// The engine was killed and half remembers it: it never starts this one again.
+    pub(super) half_remembered: bool,
 }
 
 /// The pause before the engine starts a container again; it doubles with each time, up to a minute.
@@ -72,6 +74,21 @@ impl Container {
             return self.restarts_at;
         }
         Some(self.started? + self.to_come.front().filter(|_| self.is_running())?.after)
+    }
+
+    /// What a killed engine leaves of it.
+    pub(super) fn half_remember(&mut self, at: Instant) {
+        self.end(137, false, None, at);
+        self.restarts_at = None;
+        self.status = InstanceStatus::Created;
+        self.half_remembered = true;
+    }
+
+    fn refuse_half_remembered(&self) -> Result<(), InfrastructureError> {
+        if self.half_remembered {
+            return Err(InfrastructureError::Refused(format!("task {} already exists", self.id)));
+        }
+        Ok(())
     }
 
     fn begin(&mut self, now: Instant, clock: Clock) {
@@ -169,6 +186,7 @@ impl State {
     fn start(&mut self, spec: &InstanceSpec) -> Result<Instance, InfrastructureError> {
         let clock = self.clock();
         if let Some(container) = self.containers.get_mut(&spec.name) {
+            container.refuse_half_remembered()?;
             if container.status == InstanceStatus::Created {
                 container.begin(Instant::now(), clock);
             }
@@ -200,6 +218,7 @@ impl State {
             keeps_running: false,
             restarts: 0,
             restarts_at: None,
+            half_remembered: false,
         };
         container.id = format!("container-{}", self.next());
         container.address = self.next_address();
@@ -324,6 +343,7 @@ impl Infrastructure for FakeWorld {
             let mut state = self.state();
             let clock = state.clock();
             let container = state.containers.get_mut(name).ok_or_else(|| missing(name))?;
+            container.refuse_half_remembered()?;
             if !container.is_running() {
                 let now = Instant::now();
                 container.begin(now, clock);

@@ -227,6 +227,15 @@ impl FakeWorld {
         self.tell();
     }
 
+    /// Kills the engine under a container: what comes back refuses to start this one, and another one can be made under its
+    /// name once it is removed.
+    pub fn half_remember(&self, name: &str) {
+        if let Some(container) = self.state().containers.get_mut(name) {
+            container.half_remember(Instant::now());
+        }
+        self.tell();
+    }
+
     /// Makes a container vanish, as if someone had removed it by hand.
     pub fn vanish(&self, name: &str) {
         self.state().containers.remove(name);

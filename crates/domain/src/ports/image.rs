@@ -30,6 +30,9 @@ pub enum ImageError {
     /// There is no such image.
     #[error("there is no image `{0}`")]
     Missing(String),
+    /// A container uses it. It can be removed once that is gone.
+    #[error("the image `{0}` is in use")]
+    InUse(String),
     /// Anything else that it said.
     #[error("the image store said: {0}")]
     Other(String),
@@ -51,7 +54,8 @@ pub trait ImageStore: Send + Sync {
     /// Whether the image is still there.
     async fn exists(&self, image: &StoredImage) -> Result<bool, ImageError>;
 
-    /// Removes it. Absence is success; one that a container uses stays until that is gone.
+    /// Removes it. Absence is success; one that a container uses stays, and is [`ImageError::InUse`]. A registry does not
+    /// know who uses what it keeps.
     async fn remove(&self, image: &StoredImage) -> Result<(), ImageError>;
 
     /// The port that the image exposes, when it is exactly one TCP port.

@@ -91,7 +91,8 @@ impl EngineStore {
         let options = RemoveImageOptionsBuilder::new().force(false).build();
         match self.docker()?.remove_image(name, Some(options), None).await {
             Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) || is_used(&error) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) if is_used(&error) => Err(ImageError::InUse(name.to_owned())),
             Err(error) => Err(explain(error, name)),
         }
     }

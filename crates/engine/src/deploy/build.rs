@@ -61,6 +61,7 @@ fn not_stored(error: ImageError) -> StepError {
             format!("access to `{image}` was refused"),
             "Check the name and the registry's credentials.",
         ),
+        ImageError::InUse(_) => fail("image-store", error.to_string(), ""),
         ImageError::Other(message) => fail("image-store", message, ""),
     }
 }
@@ -214,16 +215,14 @@ impl Step<Deploying> for Build {
             None => None,
         };
         if let Some(image) = image {
-            if !retention::is_shared(world, deployment, &image).await? {
-                world.images.remove(&image).await.map_err(not_stored)?;
-            }
-            world.store.set_image_removed(deployment.id).await?;
+            retention::let_go(world, deploying.service.organization, deployment, &image).await?;
         }
         Ok(())
     }
 }
 
-fn builds(deployment: &Deployment) -> bool {
+/// Whether the deployment makes an image of its own.
+pub(crate) fn builds(deployment: &Deployment) -> bool {
     matches!(deployment.revision, Revision::Git { .. } | Revision::Upload { .. })
 }
 

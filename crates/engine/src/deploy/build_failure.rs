@@ -112,7 +112,7 @@ pub(super) fn reason(step: &str, message: &str, exit_code: Option<i32>, tail: &[
 /// What to add to a sentence about something that failed; nothing if it said nothing.
 pub(super) fn said(lines: &[String]) -> String {
     telling(lines).map_or_else(String::new, |line| {
-        format!(". It said: {}", shortened(line, LONGEST_LINE))
+        format!(". It said: {}", shortened(&line, LONGEST_LINE))
     })
 }
 
@@ -123,14 +123,24 @@ fn shortened(text: &str, longest: usize) -> String {
     format!("{}…", text.chars().take(longest).collect::<String>())
 }
 
-/// The line that most probably says why: npm says it first, nearly everything else last.
-fn telling(tail: &[String]) -> Option<&str> {
+/// The line that most probably says why. One that ends with a colon only begins to: what follows it belongs to it.
+fn telling(tail: &[String]) -> Option<String> {
     let lines: Vec<&str> = tail
         .iter()
         .map(|line| line.trim())
         .filter(|line| !line.is_empty() && !is_noise(line))
         .collect();
-    let npm = lines.iter().find(|line| {
+    let place = place_of_telling(&lines)?;
+    let line = lines.get(place)?;
+    Some(match lines.get(place + 1) {
+        Some(next) if line.ends_with(':') => format!("{line} {next}"),
+        _ => (*line).to_owned(),
+    })
+}
+
+/// Where that line is: npm says it first, nearly everything else last.
+fn place_of_telling(lines: &[&str]) -> Option<usize> {
+    let npm = lines.iter().position(|line| {
         let rest = line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!"));
         rest.is_some_and(|rest| {
             let rest = rest.trim();
@@ -138,10 +148,9 @@ fn telling(tail: &[String]) -> Option<&str> {
             !rest.is_empty() && !DETAILS.iter().any(|detail| rest.starts_with(detail))
         })
     });
-    npm.or_else(|| lines.iter().rev().find(|line| is_exception(line)))
-        .or_else(|| lines.iter().rev().find(|line| is_error(line)))
-        .or_else(|| lines.last())
-        .copied()
+    npm.or_else(|| lines.iter().rposition(|line| is_exception(line)))
+        .or_else(|| lines.iter().rposition(|line| is_error(line)))
+        .or_else(|| lines.len().checked_sub(1))
 }
 
 /// `package.SomeError: why`, as Python and Node.js end their stacks or begin them.
@@ -206,7 +215,10 @@ mod tests {
         let pip = lines(
             "  error: subprocess-exited-with-error\nModuleNotFoundError: No module named 'distutils'\nhint: See above for details.\n",
         );
-        assert_eq!(telling(&pip), Some("ModuleNotFoundError: No module named 'distutils'"));
+        assert_eq!(
+            telling(&pip).as_deref(),
+            Some("ModuleNotFoundError: No module named 'distutils'")
+        );
         let yarn = lines(
             "error Your lockfile needs to be updated, but yarn was run with `--frozen-lockfile`.\ninfo Visit https://yarnpkg.com/x for documentation",
         );
@@ -234,11 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_ends_with_a_colon_is_told_with_the_one_that_follows() {
+        let font = lines("./app/layout.tsx\nnext/font: error:\n\n  Unknown font `Intre`\n\n> Build");
+        assert_eq!(
+            telling(&font).as_deref(),
+            Some("next/font: error: Unknown font `Intre`")
+        );
+        assert_eq!(telling(&lines("error:\n")).as_deref(), Some("error:"));
+    }
+
+    #[test]
     fn without_any_sign_the_last_line_is_told() {
-        assert_eq!(telling(&lines("one\ntwo\n\n")), Some("two"));
+        assert_eq!(telling(&lines("one\ntwo\n\n")).as_deref(), Some("two"));
         assert_eq!(telling(&[]), None);
         let traceback = lines("  File x\nValueError: no PORT\n[ERROR] Worker (pid:9) exited with code 3\n");
-        assert_eq!(telling(&traceback), Some("ValueError: no PORT"));
+        assert_eq!(telling(&traceback).as_deref(), Some("ValueError: no PORT"));
         let planned = r#"[build 2/3] RUN --mount=type=cache,id=1,target=/app     ["sh","-c","npm run build"]"#;
         assert_eq!(without_mounts(planned), "[build 2/3] RUN npm run build");
         assert_eq!(

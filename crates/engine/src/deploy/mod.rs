@@ -4,6 +4,7 @@
 pub(crate) mod build;
 mod build_failure;
 mod check;
+pub(crate) mod ending;
 mod progress;
 pub(crate) mod provision;
 pub(crate) mod release;
@@ -16,15 +17,18 @@ use domain::{
     labels,
     ports::infrastructure::InfrastructureError,
 };
+use ending::Ending;
 use store::{
     deployments::Deployment,
     jobs::Claim,
+    logs::Log,
     services::{Service, Wanted},
 };
 use tokio::sync::Mutex;
 
 use crate::{
     notices::Notice,
+    retention::{self, Left},
     runner::Outcome,
     saga::{self, End, Stage, StepError},
     world::World,
@@ -111,17 +115,19 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
         return Ok(Outcome::Done);
     };
     let is_over = deployment.status.is_final();
-    if is_over && !(deployment.status != DeploymentStatus::Live && saga::is_given_up(&world.store, claim).await?) {
+    if is_over && !(deployment.status != DeploymentStatus::Live && saga::given_up(&world.store, claim).await?.is_some())
+    {
         // It was killed after it went live and before it could say that it is done.
         if deployment.status == DeploymentStatus::Live {
             keep_running(world, claim).await;
         }
         store::transaction!(world.store, |write| {
             if deployment.status == DeploymentStatus::Live {
-                write.set_finished(id).await?;
+                ending::live(&mut write, id, &world.url_of(&service.host)).await?;
             }
             write.finish_job(claim, None).await?;
         })?;
+        world.notices.tell(Notice::Log(Log::Build(id)));
         world.notices.tell(Notice::Deployment(id));
         return Ok(Outcome::Finished);
     }
@@ -162,6 +168,7 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
     let end = saga::run(&world.store, claim, &stages, &deploying, cancelled(world, id)).await;
     let outcome = finish(&deploying, end).await;
     progress.finish().await;
+    world.notices.tell(Notice::Log(Log::Build(id)));
     world.notices.tell(Notice::Deployment(id));
     outcome
 }
@@ -207,6 +214,19 @@ fn phase_of(status: DeploymentStatus) -> Phase {
     }
 }
 
+/// Whether someone wished the end.
+fn is_cancellation(reason: &Reason) -> bool {
+    reason.code == "cancelled"
+}
+
+fn event_of(reason: &Reason) -> DeploymentEvent {
+    if is_cancellation(reason) {
+        DeploymentEvent::Cancel
+    } else {
+        DeploymentEvent::Fail
+    }
+}
+
 async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error> {
     let Deploying {
         world,
@@ -218,65 +238,56 @@ async fn finish(deploying: &Deploying, end: End) -> Result<Outcome, store::Error
     } = deploying;
     match end {
         End::Done => {
-            progress.say(Phase::Check, &format!("live at {}", world.url_of(&service.host)));
             progress.flush().await;
+            let url = world.url_of(&service.host);
             store::transaction!(world.store, |write| {
-                write.set_finished(deployment.id).await?;
+                ending::live(&mut write, deployment.id, &url).await?;
                 write.finish_job(claim, None).await?;
             })?;
             world.notices.job();
             Ok(Outcome::Finished)
         }
         End::Undone(reason) => {
-            let was_cancelled = reason.code == "cancelled";
-            let phase = phase_of(*deploying.status.lock().await);
-            match (deployment.status.is_final(), was_cancelled) {
-                // It was said when it failed.
-                (true, _) => {}
-                (false, true) => progress.say(phase, "cancelled; everything that it had made is gone"),
-                (false, false) => progress.error(phase, &format!("failed: {reason}")),
-            }
             progress.flush().await;
-            let event = if was_cancelled {
-                DeploymentEvent::Cancel
-            } else {
-                DeploymentEvent::Fail
+            let was_cancelled = is_cancellation(&reason);
+            let ending = Ending {
+                event: event_of(&reason),
+                reason: &reason,
+                phase: phase_of(*deploying.status.lock().await),
+                left: "everything that it had made is gone",
             };
             store::transaction!(world.store, |write| {
-                write.end_deployment(deployment.id, event, Some(&reason)).await?;
+                ending::end(&mut write, deployment.id, &ending).await?;
                 write.finish_job(claim, (!was_cancelled).then_some(&reason)).await?;
             })?;
             world.notices.reconcile();
             Ok(Outcome::Finished)
         }
         End::Stuck { reason, why, step } => {
-            // The user is told at once that it failed; only what is left is tried again.
+            // The user is told at once how it ended; only what is left is tried again.
             let phase = phase_of(*deploying.status.lock().await);
             if !deployment.status.is_final() {
-                progress.error(phase, &format!("failed: {reason}"));
                 progress.warn(
                     phase,
                     &format!("what it had made could not be taken back yet, and is tried again: {why}"),
                 );
             }
             progress.flush().await;
-            let was_cancelled = reason.code == "cancelled";
-            let event = if was_cancelled {
-                DeploymentEvent::Cancel
-            } else {
-                DeploymentEvent::Fail
+            let ending = Ending {
+                event: event_of(&reason),
+                reason: &reason,
+                phase,
+                left: "what is left of it goes as soon as it can",
             };
             let is_patient = claim.job.failures + 1 < PATIENCE;
             store::transaction!(world.store, |write| {
-                write.end_deployment(deployment.id, event, Some(&reason)).await?;
+                ending::end(&mut write, deployment.id, &ending).await?;
                 if !is_patient {
                     // The service's next deployment has waited long enough. Instances and routes that belong to no work go
                     // with the reconciler; an image has a job of its own.
-                    let id = deployment.id.to_string();
                     write.bury_job(claim, &why, Some(step)).await?;
-                    write
-                        .enqueue(service.organization, "remove-image", &id, &format!("image/{id}"))
-                        .await?;
+                    let left = Left::Name(build::image_name(world, service, deployment));
+                    retention::leave(&mut write, service.organization, deployment.id, &left).await?;
                 }
             })?;
             if is_patient {
@@ -297,26 +308,39 @@ pub(crate) async fn bury(
     reason: &Reason,
     step: Option<&str>,
 ) -> Result<(), store::Error> {
-    let id = claim.job.subject.parse::<DeploymentId>();
+    let Ok(id) = claim.job.subject.parse::<DeploymentId>() else {
+        return store::transaction!(world.store, |write| { write.bury_job(claim, reason, step).await? });
+    };
+    // Whoever cancelled it is not told that it failed, whatever went wrong while it was undone.
+    let given_up = saga::given_up(&world.store, claim).await?;
+    let reason_of_end = given_up.as_ref().unwrap_or(reason);
+    let left = match world.store.any_deployment(id).await? {
+        Some(deployment) => match world.store.any_service(deployment.service).await? {
+            Some(service) => Some((
+                phase_of(deployment.status),
+                Left::Name(build::image_name(world, &service, &deployment)),
+            )),
+            None => None,
+        },
+        None => None,
+    };
     store::transaction!(world.store, |write| {
-        if let Ok(id) = &id
-            && write.end_deployment(*id, DeploymentEvent::Fail, Some(reason)).await?
-        {
-            saga::give_up(&mut write, claim, reason).await?;
-            write
-                .enqueue(
-                    claim.job.organization,
-                    "remove-image",
-                    &claim.job.subject,
-                    &format!("image/{}", claim.job.subject),
-                )
-                .await?;
+        if let Some((phase, left)) = &left {
+            let ending = Ending {
+                event: event_of(reason_of_end),
+                reason: reason_of_end,
+                phase: *phase,
+                left: "what is left of it goes as soon as it can",
+            };
+            if ending::end(&mut write, id, &ending).await? {
+                saga::give_up(&mut write, claim, reason_of_end).await?;
+                retention::leave(&mut write, claim.job.organization, id, left).await?;
+            }
         }
         write.bury_job(claim, reason, step).await?;
     })?;
-    if let Ok(id) = id {
-        world.notices.tell(Notice::Deployment(id));
-    }
+    world.notices.tell(Notice::Log(Log::Build(id)));
+    world.notices.tell(Notice::Deployment(id));
     world.notices.reconcile();
     Ok(())
 }

@@ -51,6 +51,18 @@ fn is_percentage(text: &str) -> bool {
         .is_some_and(|(before, _)| before.trim_end().ends_with(|last: char| last.is_ascii_digit()))
 }
 
+/// A line of a deployment's log, written now.
+pub(super) fn line(phase: Phase, level: LogLevel, origin: &str, text: &str) -> Line {
+    Line {
+        sequence: 0,
+        at_ns: i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX),
+        phase: phase.name(),
+        level,
+        origin: clean_line(origin),
+        message: clean_line(text),
+    }
+}
+
 /// Takes lines and steps from everywhere, and writes them in order.
 pub(crate) struct Progress {
     world: Arc<World>,
@@ -98,26 +110,12 @@ impl Progress {
         self.push(phase, LogLevel::Warn, "", text);
     }
 
-    /// Something that failed.
-    pub(crate) fn error(&self, phase: Phase, text: &str) {
-        self.push(phase, LogLevel::Error, "", text);
-    }
-
     pub(crate) fn push(&self, phase: Phase, level: LogLevel, origin: &str, text: &str) {
-        let at_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-        let line = Line {
-            sequence: 0,
-            at_ns,
-            phase: phase.name(),
-            level,
-            origin: clean_line(origin),
-            message: clean_line(text),
-        };
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .lines
-            .push(line);
+            .push(line(phase, level, origin, text));
         self.more.notify_one();
     }
 

@@ -2,7 +2,7 @@
 
 use domain::{
     DeploymentId, OrganizationId, Reason, ServiceId, UploadId,
-    deployment::{DeploymentEvent, DeploymentStatus, Trigger},
+    deployment::{DeploymentEvent, DeploymentStatus, Phase, Trigger},
     environment::VariableKind,
     names::Commit,
     ports::builder::BuildStep,
@@ -13,7 +13,11 @@ use store::{
     services::{Service, Wanted},
 };
 
-use crate::{Engine, Error, notices::Notice};
+use crate::{
+    Engine, Error,
+    deploy::ending::{self, Ending},
+    notices::Notice,
+};
 
 /// What is to be deployed.
 #[derive(Debug, Clone, Default)]
@@ -202,8 +206,13 @@ impl Engine {
                 return Ok(false);
             }
             if deployment.status == DeploymentStatus::Queued && write.cancel_waiting("deploy", &id.to_string()).await? {
-                let reason = Reason::new("cancelled", "it was cancelled before it began", "");
-                write.end_deployment(id, DeploymentEvent::Cancel, Some(&reason)).await?;
+                let ending = Ending {
+                    event: DeploymentEvent::Cancel,
+                    reason: &Reason::new("cancelled", "it was cancelled before it began", ""),
+                    phase: Phase::Provision,
+                    left: "it had not begun",
+                };
+                ending::end(&mut write, id, &ending).await?;
             }
             true
         })?;
@@ -350,9 +359,13 @@ impl Engine {
                         format!("a newer deployment ({}) took its place", new.id),
                         "",
                     );
-                    write
-                        .end_deployment(queued, DeploymentEvent::Supersede, Some(&reason))
-                        .await?;
+                    let ending = Ending {
+                        event: DeploymentEvent::Supersede,
+                        reason: &reason,
+                        phase: Phase::Provision,
+                        left: "",
+                    };
+                    ending::end(&mut write, queued, &ending).await?;
                     moved.push(queued);
                 }
             }

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::{DeploymentId, Reason, ServiceId, ports::image::StoredImage};
-use store::{deployments::Deployment, jobs::Claim};
+use domain::{DeploymentId, OrganizationId, Reason, ServiceId, ports::image::StoredImage};
+use serde::{Deserialize, Serialize};
+use store::{Write, deployments::Deployment, jobs::Claim};
 
 use super::Retention;
 use crate::{deploy::build, runner::Outcome, world::World};
@@ -59,11 +60,7 @@ fn to_prune<'d>(
 
 /// Whether removing a deployment's image would take another deployment's along: a registry removes by content, and two
 /// builds of the same files can be the same content. In the engine's store each has a name of its own.
-pub(crate) async fn is_shared(
-    world: &World,
-    deployment: &Deployment,
-    image: &StoredImage,
-) -> Result<bool, store::Error> {
+async fn is_shared(world: &World, deployment: &Deployment, image: &StoredImage) -> Result<bool, store::Error> {
     let others = world.store.deployments_with_image(deployment.service).await?;
     let same = |other: &StoredImage| {
         other.reference == image.reference || (image.reference.contains('@') && other.digest == image.digest)
@@ -73,35 +70,115 @@ pub(crate) async fn is_shared(
         .any(|other| other.id != deployment.id && other.image.as_ref().is_some_and(same)))
 }
 
-async fn shared(world: &World, deployment: &Deployment, image: &StoredImage) -> bool {
-    // What is not known is not removed.
-    is_shared(world, deployment, image).await.unwrap_or(true)
+/// What a job that removes an image later knows of it. The rows of its deployment may be gone by then.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Left {
+    /// It was seen.
+    Image(StoredImage),
+    /// Whether it was built is not known: it would have this name, and no other image has it.
+    Name(String),
 }
 
-/// Removes the image of a deployment that failed while the store of images was away.
+/// Where [`Left`] stands in the journal of the job.
+const LEFT: &str = "left";
+
+/// Makes the removal of what is left of a deployment's image a job, in the transaction that leaves it.
+pub(crate) async fn leave(
+    write: &mut Write,
+    organization: OrganizationId,
+    deployment: DeploymentId,
+    left: &Left,
+) -> Result<(), store::Error> {
+    let subject = deployment.to_string();
+    let job = write
+        .enqueue(organization, "remove-image", &subject, &format!("image/{subject}"))
+        .await?;
+    let left = serde_json::to_value(left).unwrap_or_default();
+    write.leave_for_job(job, LEFT, &left).await
+}
+
+/// Lets the image of a deployment go that needs it no more: it is removed, unless another deployment needs it too. When
+/// that cannot be done now (a container uses it, the store is away or refuses), it is put off and not forgotten.
+pub(crate) async fn let_go(
+    world: &World,
+    organization: OrganizationId,
+    deployment: &Deployment,
+    image: &StoredImage,
+) -> Result<(), store::Error> {
+    let removed = if is_needed(world, deployment, image).await? {
+        Ok(())
+    } else {
+        world.images.remove(image).await
+    };
+    store::transaction!(world.store, |write| {
+        write.set_image_removed(deployment.id).await?;
+        if removed.is_err() {
+            leave(&mut write, organization, deployment.id, &Left::Image(image.clone())).await?;
+        }
+    })?;
+    if let Err(error) = removed {
+        tracing::info!(deployment.id = %deployment.id, "the image `{}` is removed later: {error}", image.reference);
+        world.notices.job();
+    }
+    Ok(())
+}
+
+/// Whether somebody else has it. What was built for a deployment is known by its own service alone; somebody else's image
+/// may be used by any.
+async fn is_needed(world: &World, deployment: &Deployment, image: &StoredImage) -> Result<bool, store::Error> {
+    Ok(is_shared(world, deployment, image).await?
+        || (!build::builds(deployment) && world.store.is_image_of_others(image, deployment.id).await?))
+}
+
+/// Removes an image whose removal was put off.
 pub(crate) async fn remove_left(world: &Arc<World>, claim: &Claim) -> Result<Outcome, store::Error> {
     let Ok(id) = claim.job.subject.parse::<DeploymentId>() else {
         return Ok(Outcome::Done);
     };
-    let Some(deployment) = world.store.any_deployment(id).await? else {
+    let Some(left) = left_of(world, claim, id).await? else {
         return Ok(Outcome::Done);
     };
-    let Some(service) = world.store.any_service(deployment.service).await? else {
-        return Ok(Outcome::Done);
+    let found = match left {
+        Left::Image(image) => Ok(Some(image)),
+        Left::Name(name) => world.images.resolve_own(&name).await,
     };
-    let removed = async {
-        let name = build::image_name(world, &service, &deployment);
-        match world.images.resolve_own(&name).await? {
-            Some(image) if !shared(world, &deployment, &image).await => world.images.remove(&image).await,
-            _ => Ok(()),
-        }
+    let removed = match found {
+        Ok(Some(image)) if !is_used(world, id, &image).await? => world.images.remove(&image).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
     };
-    match removed.await {
+    match removed {
         Ok(()) => {
             world.store.set_image_removed(id).await?;
             Ok(Outcome::Done)
         }
         Err(error) => Ok(Outcome::Again(Reason::new("image-store", error.to_string(), ""))),
+    }
+}
+
+/// What is left, as it was written down; a job of an earlier version only knows the deployment.
+async fn left_of(world: &World, claim: &Claim, id: DeploymentId) -> Result<Option<Left>, store::Error> {
+    let journal = world.store.journal(claim.job.id).await?;
+    let entry = journal.into_iter().find(|entry| entry.step == LEFT);
+    if let Some(left) = entry.and_then(|entry| serde_json::from_value(entry.made?).ok()) {
+        return Ok(Some(left));
+    }
+    let Some(deployment) = world.store.any_deployment(id).await? else {
+        return Ok(None);
+    };
+    let service = world.store.any_service(deployment.service).await?;
+    Ok(service.map(|service| Left::Name(build::image_name(world, &service, &deployment))))
+}
+
+/// Whether a deployment that is still there uses an image that another one left.
+async fn is_used(world: &World, left_by: DeploymentId, image: &StoredImage) -> Result<bool, store::Error> {
+    if world.store.is_image_of_others(image, left_by).await? {
+        return Ok(true);
+    }
+    match world.store.any_deployment(left_by).await? {
+        Some(deployment) => is_shared(world, &deployment, image).await,
+        None => Ok(false),
     }
 }
 
@@ -115,12 +192,8 @@ pub(crate) async fn prune(world: &Arc<World>, claim: &Claim) -> Result<Outcome, 
     };
     let deployments = world.store.deployments_with_image(id).await?;
     for deployment in to_prune(&world.settings.retention, &deployments, service.current) {
-        let Some(image) = &deployment.image else { continue };
-        match world.images.remove(image).await {
-            Ok(()) => world.store.set_image_removed(deployment.id).await?,
-            Err(error) => {
-                tracing::warn!(deployment.id = %deployment.id, "the image `{}` is left: {error}", image.reference)
-            }
+        if let Some(image) = &deployment.image {
+            let_go(world, service.organization, deployment, image).await?;
         }
     }
     if let Err(error) = world.infrastructure.forget_unused_images().await {

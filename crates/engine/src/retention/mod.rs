@@ -14,7 +14,7 @@ use std::{
 
 pub(crate) use build_cache::bound_build_cache;
 use domain::ports::infrastructure::InfrastructureError;
-pub(crate) use images::{is_shared, prune, remove_left};
+pub(crate) use images::{Left, leave, let_go, prune, remove_left};
 pub(crate) use records::forget_records;
 
 use crate::world::World;

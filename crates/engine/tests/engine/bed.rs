@@ -1,14 +1,14 @@
 //! A platform of its own for each test: a store in a temporary directory, a world in memory, and a runner that can be
 //! killed and started again.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use contract::world::{FakeWorld, archive};
 use domain::{
     DeploymentId, JobId, OrganizationId, ServiceId, UploadId,
     deployment::DeploymentStatus,
     names::{HostName, Replicas, Slug},
-    ports::router::{Route, RouteState, Router as _},
+    ports::router::{Route, Router as _},
     service::ServiceSettings,
     source::{GitUrl, Source},
 };
@@ -21,7 +21,7 @@ use store::{Store, seal::Sealer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::watched::Watched;
+use crate::watched::{LONGEST, Watched};
 
 pub(crate) const REPOSITORY: &str = "https://example.org/team/app.git";
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -37,6 +37,7 @@ pub(crate) struct Bed {
     directory: tempfile::TempDir,
     shared: Arc<World>,
     runner: Option<JoinHandle<()>>,
+    watchdog: JoinHandle<()>,
     starts: usize,
     retention: Retention,
 }
@@ -123,6 +124,16 @@ pub(crate) fn replicas(number: u16) -> ServiceSettings {
     }
 }
 
+/// How long a test may take, however busy the machine is.
+const LONGEST_TEST: Duration = Duration::from_secs(900);
+
+/// Ends everything when a test hangs: nothing else would, and whoever waits for it would wait for ever.
+async fn bark(test: Option<String>) {
+    tokio::time::sleep(LONGEST_TEST).await;
+    eprintln!("a bed of {test:?} is there for {LONGEST_TEST:?}: something hangs");
+    std::process::abort();
+}
+
 impl Bed {
     /// A platform with one project, whose runner works.
     pub(crate) async fn new() -> Self {
@@ -159,6 +170,7 @@ impl Bed {
             directory,
             shared,
             runner: None,
+            watchdog: tokio::spawn(bark(std::thread::current().name().map(ToOwned::to_owned))),
             starts: 0,
             retention,
         }
@@ -350,6 +362,21 @@ impl Bed {
         .await;
     }
 
+    /// Waits until no job is left, and lets none of them pause.
+    pub(crate) async fn until_quiet_without_pauses(&self) {
+        self.until("every job is over", async || {
+            if self.jobs().await.iter().all(|job| job.finished_at_ms.is_some()) {
+                return Some(());
+            }
+            self.run_sql("UPDATE jobs SET run_after_ms = 0 WHERE status = 'waiting' AND run_after_ms > 0")
+                .await;
+            self.shared().notices.job();
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            None
+        })
+        .await;
+    }
+
     /// Waits until there is an answer; looks every few milliseconds.
     pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let looked = async {
@@ -360,7 +387,7 @@ impl Bed {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(60), looked).await {
+        match tokio::time::timeout(LONGEST, looked).await {
             Ok(answer) => answer,
             Err(_) => panic!(
                 "not in time: {what}; jobs: {:#?}; there: {:#?}",
@@ -369,81 +396,11 @@ impl Bed {
             ),
         }
     }
-
-    /// Once every job is over: the service is as its state says, and nothing else is in the world.
-    pub(crate) async fn is_tidy(&self, services: &[ServiceId]) {
-        self.until_quiet().await;
-        let mut containers = BTreeSet::new();
-        let mut images = BTreeSet::new();
-        for id in services {
-            let service = self.service(*id).await;
-            let deployments = self.store.deployments(*id, i64::MAX, 1000).await.unwrap();
-            for deployment in &deployments {
-                assert!(deployment.status.is_final(), "{deployment:?}");
-                assert!(
-                    deployment.finished_at_ms.is_some(),
-                    "it is over and never finished: {deployment:?}"
-                );
-                let has_image = deployment.status == DeploymentStatus::Live && !deployment.image_removed;
-                images.extend(
-                    deployment
-                        .image
-                        .as_ref()
-                        .filter(|_| has_image)
-                        .map(|image| image.reference.clone()),
-                );
-                if deployment.status == DeploymentStatus::Failed {
-                    let reason = deployment.reason.as_ref().expect("a failed deployment says why");
-                    assert!(!reason.message.is_empty() && !reason.code.is_empty());
-                }
-                let phases = self.store.phases(deployment.id).await.unwrap();
-                assert!(phases.iter().all(|phase| phase.status != "running"), "{phases:?}");
-            }
-            let (Some(current), Some(job)) = (service.current, service.current_job) else {
-                continue;
-            };
-            if service.wanted != store::services::Wanted::Running {
-                continue;
-            }
-            let current = deployments.iter().find(|deployment| deployment.id == current).unwrap();
-            let names: BTreeSet<String> = (1..=current.made.settings.replicas.get())
-                .map(|replica| format!("cd-{}-{}-{}-{replica}", service.name, id.short(), job.short()))
-                .collect();
-            self.until("the route leads to the current instances", async || {
-                let route = self.route(&service.host).await?;
-                let there: BTreeSet<String> = route.instances.iter().map(|instance| instance.id.clone()).collect();
-                let right = route.state == RouteState::Live && there == names && route.deployment == service.current;
-                right.then_some(())
-            })
-            .await;
-            containers.extend(names);
-        }
-        let alive = self.world.alive();
-        let there = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
-        // Somebody else's images are not ours to count.
-        let is_own = |name: &String| name.starts_with("click-deploy/");
-        assert_eq!(there(&alive.containers), containers, "containers");
-        assert_eq!(there(&alive.running), containers, "running");
-        let images: BTreeSet<String> = images.into_iter().filter(is_own).collect();
-        let own: BTreeSet<String> = alive.images.iter().filter(|name| is_own(name)).cloned().collect();
-        assert_eq!(own, images, "images");
-        let network = format!("cd-test-{}", self.project.id.short());
-        assert!(
-            alive.networks.iter().all(|name| *name == network),
-            "{:?}",
-            alive.networks
-        );
-        self.until("no work directory is left", async || {
-            let work = std::fs::read_dir(self.directory().join("work"));
-            work.map_or(true, |mut entries| entries.next().is_none()).then_some(())
-        })
-        .await;
-        assert_eq!(self.watched.violations(), Vec::<String>::new());
-    }
 }
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        self.watchdog.abort();
         if let Some(runner) = self.runner.take() {
             runner.abort();
         }

@@ -6,7 +6,10 @@ use domain::{deployment::DeploymentStatus, service::HealthCheck, source::Source}
 use engine::manage::DeploymentRequest;
 use futures_util::future::join_all;
 
-use crate::bed::{Bed, REPOSITORY, git, quick, replicas, uploads};
+use crate::{
+    bed::{Bed, REPOSITORY, git, quick, replicas, uploads},
+    watched::{Moment, Which},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
@@ -180,5 +183,23 @@ async fn a_port_that_the_application_chose_itself_is_found() {
         bed.route(&service.host).await.unwrap().instances[0].address.port(),
         3000
     );
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_a_killed_engine_half_remembers_is_made_anew_by_its_deployment() {
+    let mut bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    let before = bed.world.alive().containers;
+    let pause = bed.watched.pause(Which::Step(Step::Start), Moment::After);
+    let id = bed.ask(service.id).await;
+    pause.reached().await;
+    bed.kill().await;
+    let made = bed.world.alive().containers;
+    let new = made.iter().find(|name| !before.contains(name)).unwrap();
+    bed.world.half_remember(new);
+    bed.restart().await;
+    let deployment = bed.until_over(id).await;
+    assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.reason);
     bed.is_tidy(&[service.id]).await;
 }

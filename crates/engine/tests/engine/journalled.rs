@@ -2,19 +2,14 @@
 //! anything else is. A step whose *started* is the last entry has done all of its work then, and does it a second time;
 //! one whose *undone* is missing is undone a second time.
 
-use domain::deployment::DeploymentStatus;
-use futures_util::{StreamExt as _, stream};
-
-use crate::bed::{Bed, REPOSITORY, replicas};
+use crate::{
+    bed::Bed,
+    scenarios,
+    works::{May, Site, Work},
+};
 
 /// More entries than any saga has.
 const ALL: i64 = 1000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Deployment,
-    FailingDeployment,
-}
 
 /// Lets so many more entries into the journal.
 async fn allow(bed: &Bed, entries: i64) {
@@ -31,66 +26,52 @@ async fn allow(bed: &Bed, entries: i64) {
     .await;
 }
 
+/// Waits until the deployment cannot go on, or is over.
+async fn stands_still(site: &Site) {
+    site.bed
+        .until("it cannot go on, or is over", async || {
+            let job = site.new_job().await?;
+            (job.failures > 0 || job.finished_at_ms.is_some()).then_some(())
+        })
+        .await;
+}
+
 /// Runs the work with so many entries, then kills the platform and starts it again; how many entries the whole takes.
 async fn with_entries(work: Work, entries: i64) -> i64 {
-    let mut bed = Bed::new().await;
-    let service = bed.live("web", &replicas(2)).await;
-    if work == Work::FailingDeployment {
-        bed.world.build_with("web", "echo oh no; sleep 0.05; exit 1");
+    let mut site = Site::prepare(work).await;
+    allow(&site.bed, entries).await;
+    let begun = tokio::select! {
+        begun = site.begin() => Some(begun.unwrap()),
+        // Whoever cancels waits for what never comes.
+        () = stands_still(&site) => None,
+    };
+    stands_still(&site).await;
+    site.bed.kill().await;
+    let job = site.new_job().await.unwrap();
+    let written = site.bed.store.journal(job.id).await.unwrap().len();
+    site.bed
+        .run_sql("DROP TRIGGER no_insert; DROP TRIGGER no_update; UPDATE jobs SET run_after_ms = 0")
+        .await;
+    site.bed.restart().await;
+    let begun = match begun {
+        Some(begun) => begun,
+        None => site.begin_unless_begun().await,
+    };
+    site.holds(begun, May::OnlySucceed).await;
+    i64::try_from(written).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_killed_after_any_entry_of_its_journal_is_finished_or_undone() {
+    let mut all = Vec::new();
+    for work in Work::SAGAS {
+        let steps = with_entries(work, ALL).await;
+        assert!(steps >= 4, "{work:?} writes only {steps} entries");
+        // Entries that a step's end adds to are counted by the step's states: started, done, undone.
+        all.extend((0..=steps * 3).map(|entries| (work, entries)));
     }
-    bed.world.push(REPOSITORY, "main", &[("index.html", "two")]);
-    allow(&bed, entries).await;
-    let id = bed.ask(service.id).await;
-    bed.until("it cannot go on, or is over", async || {
-        let jobs = bed.jobs().await;
-        let job = jobs.iter().find(|job| job.subject == id.to_string())?;
-        (job.failures > 0 || job.finished_at_ms.is_some()).then_some(())
+    scenarios::all("a saga's journal ends", all, async |(work, entries)| {
+        with_entries(work, entries).await;
     })
     .await;
-    bed.kill().await;
-    let written = bed.journal_of(id).await;
-    bed.run_sql("DROP TRIGGER no_insert; DROP TRIGGER no_update; UPDATE jobs SET run_after_ms = 0")
-        .await;
-    bed.restart().await;
-    let deployment = bed.until_over(id).await;
-    match work {
-        Work::Deployment => {
-            assert_eq!(
-                deployment.status,
-                DeploymentStatus::Live,
-                "after {entries}: {written:?}"
-            );
-            bed.until_quiet().await;
-            assert_eq!(bed.service(service.id).await.current, Some(id));
-        }
-        Work::FailingDeployment => {
-            assert_eq!(
-                deployment.status,
-                DeploymentStatus::Failed,
-                "after {entries}: {written:?}"
-            );
-            assert_eq!(bed.service(service.id).await.current, service.current);
-        }
-    }
-    bed.is_tidy(&[service.id]).await;
-    written.len() as i64
-}
-
-async fn killed_after_each_entry(work: Work, at_least: i64) {
-    // Entries that a step's end adds to are counted by the step's states: started, done, undone.
-    let steps = with_entries(work, ALL).await;
-    let all = steps * 3;
-    assert!(steps >= at_least, "{work:?} writes only {steps} entries");
-    let runs = stream::iter(0..=all).map(|entries| with_entries(work, entries));
-    runs.buffer_unordered(8).collect::<Vec<_>>().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_that_is_killed_after_any_entry_of_its_journal_is_finished() {
-    killed_after_each_entry(Work::Deployment, 4).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_that_fails_and_is_killed_after_any_entry_of_its_journal_is_undone() {
-    killed_after_each_entry(Work::FailingDeployment, 4).await;
 }

@@ -243,8 +243,8 @@ async fn the_log_of_a_deployment_that_was_cancelled_before_it_began_ends_at_once
     let id = bed.ask(service.id).await;
     bed.engine.cancel(bed.organization, id).await.unwrap();
     let deployment = bed.deployment(id).await;
-    assert_eq!(
-        read_to_the_end(&bed, &deployment).await,
-        (Vec::new(), DeploymentStatus::Cancelled)
-    );
+    let (lines, end) = read_to_the_end(&bed, &deployment).await;
+    assert_eq!(end, DeploymentStatus::Cancelled);
+    let messages: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages, ["cancelled; it had not begun"]);
 }

@@ -6,6 +6,7 @@
 
 mod bed;
 mod broken;
+mod broken_calls;
 mod given_up;
 mod journalled;
 mod killed;
@@ -16,6 +17,10 @@ mod reconciler;
 mod removal;
 mod retention;
 mod rollback;
+mod scenarios;
 mod tenancy;
+mod tidy;
+mod twice;
 mod unreachable;
 mod watched;
+mod works;

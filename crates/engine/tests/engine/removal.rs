@@ -1,7 +1,7 @@
 //! Removing services and projects, at rest and at work.
 
-use contract::world::{Failure, Step};
-use domain::{deployment::DeploymentStatus, names::HostName};
+use contract::world::{Failure, ORDINARY_PROGRAM, Step};
+use domain::{deployment::DeploymentStatus, names::HostName, source::Source};
 use futures_util::future::join_all;
 
 use crate::{
@@ -174,4 +174,69 @@ async fn a_project_goes_although_the_engine_keeps_its_network_and_that_goes_once
     })
     .await;
     is_empty(&bed, &[&service.host]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_only_waits_for_its_services_does_not_count_as_failing() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    bed.watched.need_not_serve(&service.host);
+    bed.world.fail_always(Step::Stop, Failure::Unreachable);
+    let job = bed.engine.remove_project(bed.organization, bed.project.id).await;
+    let job = job.unwrap().id;
+    let waiting = bed
+        .until("it has looked for its services a few times", async || {
+            let job = bed.job(job).await;
+            (job.attempt > 2 && job.status == "waiting").then_some(job)
+        })
+        .await;
+    assert_eq!(
+        (waiting.failures, waiting.reason.unwrap().code.as_str()),
+        (0, "waiting")
+    );
+    bed.world.mend(Step::Stop);
+    bed.until_quiet_without_pauses().await;
+    is_empty(&bed, &[&service.host]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_goes_although_the_store_keeps_its_image_and_that_goes_once_it_can() {
+    for failure in [Failure::Refused, Failure::Unreachable] {
+        let bed = Bed::new().await;
+        let service = bed.live("web", &quick()).await;
+        bed.watched.need_not_serve(&service.host);
+        bed.world.fail_always(Step::RemoveImage, failure);
+        bed.engine.remove_service(bed.organization, service.id).await.unwrap();
+        bed.until("the service is gone", async || {
+            let gone = bed.engine.service(bed.organization, service.id).await.is_err();
+            gone.then_some(())
+        })
+        .await;
+        assert_eq!(bed.world.alive().images.len(), 1, "{failure:?}");
+        bed.world.mend(Step::RemoveImage);
+        bed.until_quiet_without_pauses().await;
+        is_empty(&bed, &[&service.host]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_image_goes_with_the_last_service_that_uses_it() {
+    let bed = Bed::new().await;
+    let image = bed.world.add_image("nginx:1", ORDINARY_PROGRAM, None);
+    let reference = image.reference.parse().unwrap();
+    let source = Source::Image { reference };
+    let mut services = Vec::new();
+    for name in ["one", "other"] {
+        let service = bed.create(name, &source, &quick()).await;
+        assert_eq!(bed.deploy(service.id).await.status, DeploymentStatus::Live);
+        services.push(service);
+    }
+    // One that is stopped has no container that would keep the image.
+    bed.engine.stop_service(bed.organization, services[1].id).await.unwrap();
+    bed.until_quiet().await;
+    for (service, left) in services.iter().zip([1, 0]) {
+        bed.engine.remove_service(bed.organization, service.id).await.unwrap();
+        bed.until_quiet().await;
+        assert_eq!(bed.world.alive().images.len(), left);
+    }
 }

@@ -1,5 +1,6 @@
 //! What is over goes by the policy, and what may be needed stays.
 
+use contract::world::Step;
 use domain::deployment::DeploymentStatus;
 use engine::{Error, Retention, state::logs::Log};
 
@@ -82,5 +83,30 @@ async fn deployments_beyond_the_newest_go_but_the_one_to_roll_back_to_stays() {
         .await;
     let id = rolled_back.unwrap().deployment.id;
     assert_eq!(bed.until_over(id).await.status, DeploymentStatus::Live);
+    bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_still_in_use_when_it_should_go_goes_later() {
+    let mut bed = Bed::new().await;
+    let images = 1;
+    bed.keep(Retention { images, ..little() }).await;
+    let service = bed.live("web", &quick()).await;
+    let first = bed.deployment(service.current.unwrap()).await.image.unwrap();
+    // The old version's instances are not let go yet.
+    bed.world.hold(Step::Drained);
+    let id = bed.ask(service.id).await;
+    bed.until_over(id).await;
+    bed.until("its removal is put off", async || {
+        let jobs = bed.jobs().await;
+        jobs.iter()
+            .any(|job| job.name == "remove-image" && job.failures > 0)
+            .then_some(())
+    })
+    .await;
+    assert!(bed.world.alive().images.contains(&first.reference));
+    bed.world.release(Step::Drained);
+    bed.until_quiet_without_pauses().await;
+    assert!(!bed.world.alive().images.contains(&first.reference));
     bed.is_tidy(&[service.id]).await;
 }

@@ -1,8 +1,8 @@
-//! The world in memory, watched: every call of a port can be paused before or after it is done, and after each call
-//! that changes something it is checked that the hosts that have to be served are.
+//! The world in memory, watched: every call of a port can be paused before or after it is done, or broken, and after each
+//! call that changes something it is checked that the hosts that have to be served are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use contract::world::{FakeWorld, Step};
+use contract::world::{Failure, FakeWorld, Step};
 use domain::{
     DeploymentId, SecretText,
     names::{HostName, InsidePath},
@@ -30,6 +30,9 @@ use domain::{
 };
 use tokio::sync::Notify;
 
+/// How long anything is waited for, however busy the machine is.
+pub(crate) const LONGEST: Duration = Duration::from_secs(120);
+
 /// Before or after the call is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -37,11 +40,13 @@ pub(crate) enum Moment {
     After,
 }
 
-/// Which call is paused.
+/// Which call is paused or broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// The n-th call from now on of those that jobs make, counted from 1.
+    /// The n-th call from now on of those that only jobs make, counted from 1.
     Nth(usize),
+    /// The n-th call of this step from now on, whoever makes it, counted from 1.
+    NthOf(Step, usize),
     /// The next call of this step.
     Step(Step),
 }
@@ -56,7 +61,8 @@ pub(crate) struct Pause {
 impl Pause {
     /// Waits until the call stands still.
     pub(crate) async fn reached(&self) {
-        self.reached.notified().await;
+        let reached = tokio::time::timeout(LONGEST, self.reached.notified()).await;
+        assert!(reached.is_ok(), "the call that was to stand still was never made");
     }
 
     /// Lets the call go on.
@@ -71,9 +77,21 @@ struct Planned {
     pause: Pause,
 }
 
+/// How a call is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Breakage {
+    pub(crate) which: Which,
+    pub(crate) failure: Failure,
+    /// Every call of its step is broken from then on.
+    pub(crate) lasting: bool,
+}
+
 #[derive(Default)]
 struct State {
     counted: usize,
+    of_step: HashMap<Step, usize>,
+    breakages: Vec<Breakage>,
+    broken: Vec<Step>,
     /// The number of the proxy's table.
     changes: u64,
     planned: Vec<Planned>,
@@ -124,10 +142,7 @@ impl Watched {
             go: Arc::default(),
         };
         let mut state = self.state();
-        let which = match which {
-            Which::Nth(number) => Which::Nth(state.counted + number),
-            step => step,
-        };
+        let which = state.counted_from_now(which);
         state.planned.push(Planned {
             which,
             moment,
@@ -136,9 +151,32 @@ impl Watched {
         pause
     }
 
-    /// How many calls jobs have made.
+    /// Breaks a call.
+    pub(crate) fn break_call(&self, breakage: Breakage) {
+        let mut state = self.state();
+        let which = state.counted_from_now(breakage.which);
+        state.breakages.push(Breakage { which, ..breakage });
+    }
+
+    /// Ends every breakage; which steps were broken.
+    pub(crate) fn mend(&self) -> Vec<Step> {
+        let broken = {
+            let mut state = self.state();
+            state.breakages.clear();
+            std::mem::take(&mut state.broken)
+        };
+        broken.iter().for_each(|step| self.world.mend(*step));
+        broken
+    }
+
+    /// How many calls only jobs have made.
     pub(crate) fn counted(&self) -> usize {
         self.state().counted
+    }
+
+    /// How many calls of a step were made.
+    pub(crate) fn counted_of(&self, step: Step) -> usize {
+        self.state().of_step.get(&step).copied().unwrap_or(0)
     }
 
     /// From now on the host has to be served by running instances.
@@ -156,16 +194,10 @@ impl Watched {
         self.state().violations.clone()
     }
 
-    async fn gate(&self, step: Step, moment: Moment, number: usize) {
+    async fn gate(&self, call: Call, moment: Moment) {
         let found = {
             let mut state = self.state();
-            let fits = |planned: &Planned| {
-                let here = match planned.which {
-                    Which::Nth(wanted) => is_of_jobs(step) && wanted == number,
-                    Which::Step(wanted) => wanted == step,
-                };
-                here && planned.moment == moment
-            };
+            let fits = |planned: &Planned| call.is(planned.which) && planned.moment == moment;
             let position = state.planned.iter().position(fits);
             position.map(|position| state.planned.remove(position).pause)
         };
@@ -196,19 +228,68 @@ impl Watched {
     }
 
     async fn around<T>(&self, step: Step, call: impl Future<Output = T> + Send) -> T {
-        let number = {
+        let call_is = {
             let mut state = self.state();
             state.counted += usize::from(is_of_jobs(step));
             state.changes += u64::from(matches!(step, Step::SetRoute | Step::RemoveRoute));
-            state.counted
+            let of_step = state.of_step.entry(step).or_default();
+            *of_step += 1;
+            Call {
+                step,
+                of_step: *of_step,
+                number: state.counted,
+            }
         };
-        self.gate(step, Moment::Before, number).await;
+        self.gate(call_is, Moment::Before).await;
+        self.break_now(call_is);
         let answer = call.await;
         if changes(step) {
             self.look(step).await;
         }
-        self.gate(step, Moment::After, number).await;
+        self.gate(call_is, Moment::After).await;
         answer
+    }
+
+    fn break_now(&self, call: Call) {
+        let mut state = self.state();
+        let Some(position) = state.breakages.iter().position(|breakage| call.is(breakage.which)) else {
+            return;
+        };
+        let breakage = state.breakages.remove(position);
+        state.broken.push(call.step);
+        if breakage.lasting {
+            self.world.fail_always(call.step, breakage.failure);
+        } else {
+            self.world.fail_next(call.step, breakage.failure);
+        }
+    }
+}
+
+/// A call that is made, and its place among the others.
+#[derive(Clone, Copy)]
+struct Call {
+    step: Step,
+    of_step: usize,
+    number: usize,
+}
+
+impl Call {
+    fn is(self, which: Which) -> bool {
+        match which {
+            Which::Nth(wanted) => is_of_jobs(self.step) && wanted == self.number,
+            Which::NthOf(step, wanted) => step == self.step && wanted == self.of_step,
+            Which::Step(wanted) => wanted == self.step,
+        }
+    }
+}
+
+impl State {
+    fn counted_from_now(&self, which: Which) -> Which {
+        match which {
+            Which::Nth(number) => Which::Nth(self.counted + number),
+            Which::NthOf(step, number) => Which::NthOf(step, self.of_step.get(&step).copied().unwrap_or(0) + number),
+            step => step,
+        }
     }
 }
 

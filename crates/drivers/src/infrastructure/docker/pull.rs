@@ -225,7 +225,7 @@ mod tests {
                 ImageError::Missing(_) => "missing",
                 ImageError::Denied(_) => "denied",
                 ImageError::Unreachable(_) => "unreachable",
-                ImageError::Other(_) => "other",
+                ImageError::InUse(_) | ImageError::Other(_) => "other",
             };
             assert_eq!(found, expected, "{words}");
         }
