@@ -435,9 +435,9 @@ pub struct Orphans {
 /// Something that carries the installation's label and that nobody owns any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Orphan {
-    /// `instance`, `network`, `file`.
+    /// `instance`, `network`, `image`, `file`.
     pub kind: String,
-    /// Its name; of a file, its path in the data directory.
+    /// Its name; of a file, `work/…` or `uploads/…`.
     pub name: String,
     /// Why nobody owns it.
     pub why: String,

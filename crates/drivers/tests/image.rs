@@ -73,6 +73,32 @@ async fn the_engines_store_keeps_the_image_store_contract() {
 }
 
 #[tokio::test]
+async fn images_that_were_built_here_are_found_by_their_labels() {
+    let Some(bed) = Bed::new().await else { return };
+    let store = EngineStore::new(&bed.engine);
+    let installation = unique("installation");
+    let (built, pinned) = (own_name(&store), format!("{}:1", unique("foreign")));
+    let label = format!("LABEL click-deploy.org/installation={installation} click-deploy.org/deployment=dep_1");
+    let image = bed.make_image(&built, &[&label]).await;
+    bed.make_image(&pinned, &[&label]).await;
+    let pinned_image = store.resolve(&pinned).await.expect("the image");
+    let wanted = [("click-deploy.org/installation".to_owned(), installation)].into();
+    let found = store.built(&wanted).await.expect("an answer");
+    let names: Vec<&str> = found.iter().map(|one| one.image.reference.as_str()).collect();
+    assert_eq!(
+        names,
+        [built.as_str()],
+        "what is somebody else's is not ours by a label"
+    );
+    assert_eq!(found[0].image.digest, image.digest);
+    assert_eq!(found[0].labels["click-deploy.org/deployment"], "dep_1");
+    store.remove(&found[0].image).await.expect("removal");
+    assert_eq!(store.built(&wanted).await.expect("an answer"), []);
+    store.remove(&pinned_image).await.expect("removal");
+    bed.untag(&pinned).await;
+}
+
+#[tokio::test]
 async fn an_image_in_use_stays_until_nobody_uses_it() {
     let Some(bed) = Bed::new().await else { return };
     let store = EngineStore::new(&bed.engine);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{retention, runner::Outcome, world::World};
+use crate::{reconcile, retention, runner::Outcome, world::World};
 
 /// What is done again and again, and every how many milliseconds.
 const SCHEDULES: [(&str, i64); 1] = [("cleanup", HOUR_MS)];
@@ -30,8 +30,16 @@ async fn enqueue(world: &World) -> Result<u64, store::Error> {
     world.store.enqueue_scheduled().await
 }
 
-/// Forgets what nobody asks for any more.
+/// Forgets what nobody asks for any more, and removes images that are nobody's.
 pub(crate) async fn clean_up(world: &World) -> Result<Outcome, store::Error> {
     retention::forget_records(world).await?;
-    Ok(Outcome::Done)
+    match reconcile::sweep_images(world).await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(crate::Error::Store(error)) => Err(error),
+        // Away: the next time will do.
+        Err(error) => {
+            tracing::debug!("images that are nobody's were not looked for: {error}");
+            Ok(Outcome::Done)
+        }
+    }
 }

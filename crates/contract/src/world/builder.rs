@@ -41,6 +41,7 @@ impl State {
             stored: stored.clone(),
             program,
             exposed_port: None,
+            labels: request.labels.clone(),
         };
         self.images.insert(request.image_name.clone(), image);
         stored

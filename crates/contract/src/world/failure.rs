@@ -23,6 +23,7 @@ pub enum Step {
     FollowOutput,
     ResolveImage,
     ResolveOwnImage,
+    BuiltImages,
     ImageExists,
     RemoveImage,
     ExposedPort,

@@ -1,7 +1,9 @@
 //! Images in memory.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use domain::ports::image::{ImageError, ImageStore, StoredImage};
+use domain::ports::image::{ImageError, ImageStore, LabelledImage, StoredImage};
 
 use super::{Failure, FakeImage, FakeWorld, State, Step};
 
@@ -41,6 +43,19 @@ impl ImageStore for FakeWorld {
     async fn resolve_own(&self, name: &str) -> Result<Option<StoredImage>, ImageError> {
         self.perform(Step::ResolveOwnImage, error, || {
             Ok(self.state().images.get(name).map(|image| image.stored.clone()))
+        })
+        .await
+    }
+
+    async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Vec<LabelledImage>, ImageError> {
+        self.perform(Step::BuiltImages, error, || {
+            let state = self.state();
+            let fits = |image: &&FakeImage| labels.iter().all(|(name, value)| image.labels.get(name) == Some(value));
+            let labelled = |image: &FakeImage| LabelledImage {
+                image: image.stored.clone(),
+                labels: image.labels.clone(),
+            };
+            Ok(state.images.values().filter(fits).map(labelled).collect())
         })
         .await
     }

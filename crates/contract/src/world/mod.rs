@@ -81,6 +81,8 @@ pub struct FakeImage {
     pub program: String,
     /// The port that it exposes.
     pub exposed_port: Option<u16>,
+    /// What it says of itself.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What there is, by name.
@@ -203,9 +205,18 @@ impl FakeWorld {
             stored: stored.clone(),
             program: program.to_owned(),
             exposed_port,
+            labels: BTreeMap::new(),
         };
         state.images.insert(reference.to_owned(), image);
         stored
+    }
+
+    /// Puts an image with labels into the store, as if it had been built here.
+    pub fn add_built_image(&self, reference: &str, labels: BTreeMap<String, String>) {
+        self.add_image(reference, "", None);
+        if let Some(image) = self.state().images.get_mut(reference) {
+            image.labels = labels;
+        }
     }
 
     /// From now on, images whose name contains `part` are built with this program; the newest rule that fits counts.

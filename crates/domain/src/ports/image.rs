@@ -1,5 +1,7 @@
 //! Where images are kept.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,15 @@ pub struct StoredImage {
     /// Bytes, as the store counts them; 0 when unknown.
     #[serde(default)]
     pub size_bytes: u64,
+}
+
+/// An image that was built here, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelledImage {
+    /// The image, by the name that it was built under.
+    pub image: StoredImage,
+    /// What it says of itself.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Why an image could not be looked at.
@@ -50,6 +61,9 @@ pub trait ImageStore: Send + Sync {
 
     /// Finds an image that was built here under this name, without pulling anything; `None` when there is none.
     async fn resolve_own(&self, name: &str) -> Result<Option<StoredImage>, ImageError>;
+
+    /// Images that were built here and have these labels. None where the store cannot be asked for labels, as a registry.
+    async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Vec<LabelledImage>, ImageError>;
 
     /// Whether the image is still there.
     async fn exists(&self, image: &StoredImage) -> Result<bool, ImageError>;

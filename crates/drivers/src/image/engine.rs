@@ -4,12 +4,14 @@
 //! name of ours that holds its id: `click-deploy/pinned:…` when it had been there before us, `click-deploy/pulled:…`
 //! when we brought it. So it is not cleaned up as long as we need it, and what we brought goes with its last use.
 
+use std::collections::{BTreeMap, HashMap};
+
 use bollard::{
     errors::Error,
     models::ImageInspect,
-    query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder},
+    query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder},
 };
-use domain::ports::image::{ImageError, ImageStore, StoredImage};
+use domain::ports::image::{ImageError, ImageStore, LabelledImage, StoredImage};
 
 use async_trait::async_trait;
 
@@ -136,6 +138,30 @@ impl ImageStore for EngineStore {
         let Some(parsed) = parsed else { return Ok(None) };
         let found = self.inspect(&parsed.with_version()).await?;
         Ok(found.and_then(|found| Some(stored(name.to_owned(), found.id.clone()?, &found))))
+    }
+
+    async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Vec<LabelledImage>, ImageError> {
+        let wanted: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let filters = HashMap::from([("label".to_owned(), wanted)]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let found = self.docker()?.list_images(Some(options)).await;
+        let mut built = Vec::new();
+        for one in found.map_err(|error| explain(error, "images"))? {
+            let labels: BTreeMap<String, String> = one.labels.into_iter().collect();
+            // What is pinned or pulled is somebody else's, whatever it says of itself.
+            let names = one.repo_tags.iter().filter(|tag| is_own_name(tag));
+            for name in names.filter(|tag| !tag.starts_with(PINNED) && !tag.starts_with(PULLED)) {
+                built.push(LabelledImage {
+                    image: StoredImage {
+                        reference: name.clone(),
+                        digest: one.id.clone(),
+                        size_bytes: u64::try_from(one.size).unwrap_or(0),
+                    },
+                    labels: labels.clone(),
+                });
+            }
+        }
+        Ok(built)
     }
 
     async fn exists(&self, image: &StoredImage) -> Result<bool, ImageError> {

@@ -3,12 +3,12 @@
 //! Our own registry is whatever the operator configured, and may be anywhere. Any other host comes from a user, so it
 //! is asked over HTTPS only, without credentials, and only at public addresses: see [`super::outside`].
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
     SecretText,
-    ports::image::{ImageError, ImageStore, StoredImage},
+    ports::image::{ImageError, ImageStore, LabelledImage, StoredImage},
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
@@ -266,6 +266,10 @@ impl ImageStore for Registry {
             Err(ImageError::Missing(_)) => Ok(None),
             Err(other) => Err(other),
         }
+    }
+
+    async fn built(&self, _labels: &BTreeMap<String, String>) -> Result<Vec<LabelledImage>, ImageError> {
+        Ok(Vec::new())
     }
 
     async fn exists(&self, image: &StoredImage) -> Result<bool, ImageError> {

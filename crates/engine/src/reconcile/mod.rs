@@ -1,6 +1,7 @@
 //! Compares what should be with what is, and mends it: instances, routes, networks, files. It takes no hint: a signal only
 //! wakes it. A service on which a job works is left to that job. Each kind has a module with a plan that touches nothing.
 
+mod images;
 mod instances;
 mod orphans;
 mod table;
@@ -14,6 +15,7 @@ use std::{
 };
 
 use domain::{OrganizationId, ServiceId, ports::infrastructure::Instance};
+pub(crate) use images::sweep as sweep_images;
 use orphans::Found;
 pub use orphans::{Orphan, OrphanKind};
 use store::{
@@ -260,6 +262,7 @@ pub(crate) async fn orphans_of(world: &World, organization: OrganizationId) -> R
     stray.extend(work.nobodys());
     let mut all = orphans::known(world, OrphanKind::Instance, stray).await?;
     all.extend(orphans::known(world, OrphanKind::Network, networks(world).await?).await?);
+    all.extend(orphans::known(world, OrphanKind::Image, images::nobodys(world).await?).await?);
     let files = [work_directories(world).await?, uploads(world).await?].concat();
     // Files say themselves since when.
     all.extend(orphans::timed(

@@ -21,6 +21,8 @@ pub enum OrphanKind {
     Instance,
     /// A network of a project.
     Network,
+    /// An image in the engine's store.
+    Image,
     /// A work directory, or an upload.
     File,
 }
@@ -32,6 +34,7 @@ impl OrphanKind {
         match self {
             Self::Instance => "instance",
             Self::Network => "network",
+            Self::Image => "image",
             Self::File => "file",
         }
     }
@@ -102,7 +105,7 @@ pub(super) async fn due(world: &World, kind: OrphanKind, found: Vec<Found>) -> R
     Ok(orphans)
 }
 
-fn organization(of: &std::collections::BTreeMap<String, String>) -> Option<OrganizationId> {
+pub(super) fn organization(of: &std::collections::BTreeMap<String, String>) -> Option<OrganizationId> {
     of.get(labels::ORGANIZATION)?.parse().ok()
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use contract::world::{Failure, Step};
 use domain::{
-    labels,
+    DeploymentId, ServiceId, labels,
     names::HostName,
     ports::{
         infrastructure::{Infrastructure as _, NetworkSpec},
@@ -281,6 +281,48 @@ async fn what_nobody_owns_is_listed_with_its_times_and_hidden_from_other_organiz
     })
     .await;
     bed.is_tidy(&[service.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_no_deployment_has_is_listed_and_goes_after_its_grace() {
+    let bed = Bed::new().await;
+    let service = bed.live("web", &quick()).await;
+    let before = bed.world.alive().images;
+    let label = |service: ServiceId| {
+        BTreeMap::from([
+            (labels::INSTALLATION.to_owned(), "test".to_owned()),
+            (labels::ORGANIZATION.to_owned(), bed.organization.to_string()),
+            (labels::RESOURCE.to_owned(), service.to_string()),
+            (labels::DEPLOYMENT.to_owned(), DeploymentId::mint().to_string()),
+        ])
+    };
+    // Of a service that is there, and of one that is not: a backup that was restored knows neither.
+    let left = ["click-deploy/a:1", "click-deploy/b:1"];
+    bed.world.add_built_image(left[0], label(service.id));
+    bed.world.add_built_image(left[1], label(ServiceId::mint()));
+    bed.world.add_built_image("click-deploy/others:1", BTreeMap::new());
+    let listed = bed.engine.orphans(bed.organization).await.unwrap();
+    let names: Vec<&str> = listed.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, left);
+    bed.until("they are gone", async || {
+        let cleaning = store::transaction!(bed.store, |write| {
+            write.enqueue(bed.organization, "cleanup", "all", "cleanup").await?
+        });
+        cleaning.unwrap();
+        bed.shared().notices.job();
+        bed.until_quiet().await;
+        let images = bed.world.alive().images;
+        left.iter()
+            .all(|name| !images.iter().any(|image| image == name))
+            .then_some(())
+    })
+    .await;
+    let mut kept = before;
+    kept.push("click-deploy/others:1".to_owned());
+    kept.sort();
+    let mut now = bed.world.alive().images;
+    now.sort();
+    assert_eq!(now, kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]
