@@ -128,7 +128,8 @@ impl Way {
             if self.answered.swap(false, SeqCst) && !SIGNS_OF_LIFE.contains(&asked) {
                 self.state.trips.fetch_add(1, SeqCst);
             }
-            if asked.windows(6).any(|word| word == b"COMMIT") && self.state.loses_commit.swap(false, SeqCst) {
+            let is_commit = [&b"COMMIT\0"[..], b"COMMIT"].iter().any(|end| asked.ends_with(end));
+            if is_commit && self.state.loses_commit.swap(false, SeqCst) {
                 self.loses_answer.store(true, SeqCst);
             }
             if server.write_all(asked).await.is_err() {
