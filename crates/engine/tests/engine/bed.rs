@@ -125,7 +125,7 @@ pub(crate) fn replicas(number: u16) -> ServiceSettings {
 }
 
 /// How long a test may take, however busy the machine is.
-const LONGEST_TEST: Duration = Duration::from_secs(900);
+const LONGEST_TEST: Duration = Duration::from_secs(600);
 
 /// Ends everything when a test hangs: nothing else would, and whoever waits for it would wait for ever.
 async fn bark(test: Option<String>) {
@@ -377,14 +377,16 @@ impl Bed {
         .await;
     }
 
-    /// Waits until there is an answer; looks every few milliseconds.
+    /// Waits until there is an answer; looks every few milliseconds, and less often when it takes long.
     pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let looked = async {
+            let mut pause = Duration::from_millis(10);
             loop {
                 if let Some(answer) = look().await {
                     return answer;
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 6 / 5).min(Duration::from_millis(80));
             }
         };
         match tokio::time::timeout(LONGEST, looked).await {
