@@ -1,13 +1,13 @@
-//! Deployments, their phases and steps.
+//! Deployments. Their phases and steps: [`phases`](crate::phases).
 
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     DeploymentId, OrganizationId, Reason, ServiceId,
-    deployment::{DeploymentEvent, DeploymentStatus, Phase, Trigger},
+    deployment::{DeploymentEvent, DeploymentStatus, Trigger},
     environment::VariableKind,
     names::VariableKey,
-    ports::{builder::BuildStep, image::StoredImage, source::CommitFacts},
+    ports::{image::StoredImage, source::CommitFacts},
     service::ServiceSettings,
     source::{Revision, Source},
 };
@@ -75,21 +75,6 @@ pub struct Deployment {
     pub finished_at_ms: Option<i64>,
 }
 
-/// A phase of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PhaseRow {
-    /// Which.
-    pub phase: String,
-    /// `running`, `done`, `failed`, `cancelled`.
-    pub status: String,
-    /// Milliseconds since 1970.
-    pub started_at_ms: i64,
-    /// Milliseconds since 1970.
-    pub finished_at_ms: Option<i64>,
-    /// How long it may take.
-    pub deadline_seconds: i64,
-}
-
 /// What is needed to make one. It has no `Debug`: its variables are not sealed yet.
 #[derive(Clone)]
 pub struct NewDeployment {
@@ -134,7 +119,7 @@ const WITH_IMAGE: &str =
     "SELECT * FROM deployments WHERE service_id = ? AND image IS NOT NULL AND image_removed = 0 ORDER BY number DESC";
 const OF_IMAGE: &str = "SELECT image FROM deployments WHERE id <> ? AND image IS NOT NULL AND image_removed = 0 \
     AND image LIKE ? ESCAPE '!'";
-const LOCK: &str = "SELECT id FROM deployments WHERE id = ?";
+pub(crate) const LOCK: &str = "SELECT id FROM deployments WHERE id = ?";
 const COUNT_UP: &str =
     "UPDATE services SET deployment_count = deployment_count + 1 WHERE id = ? AND wanted <> 'removed'";
 const NUMBER: &str = "SELECT deployment_count FROM services WHERE id = ?";
@@ -158,22 +143,6 @@ const SET_PLAN: &str = "UPDATE deployments SET plan = ? WHERE id = ?";
 const SET_IMAGE: &str = "UPDATE deployments SET image = ?, image_removed = 0 WHERE id = ?";
 const SET_PORT: &str = "UPDATE deployments SET port = ? WHERE id = ?";
 const IMAGE_REMOVED: &str = "UPDATE deployments SET image_removed = 1 WHERE id = ?";
-const PHASES: &str = "SELECT * FROM deployment_phases WHERE deployment_id = ? ORDER BY started_at_ms, phase";
-const DROP_PHASE: &str = "DELETE FROM deployment_phases WHERE deployment_id = ? AND phase = ?";
-const BEGIN_PHASE: &str = "INSERT INTO deployment_phases (deployment_id, phase, status, started_at_ms, deadline_seconds) \
-    VALUES (?, ?, 'running', ?, ?)";
-const END_PHASE: &str = "UPDATE deployment_phases SET status = ?, finished_at_ms = ? \
-    WHERE deployment_id = ? AND phase = ? AND status = 'running'";
-const END_PHASES: &str =
-    "UPDATE deployment_phases SET status = ?, finished_at_ms = ? WHERE deployment_id = ? AND status = 'running'";
-const END_DRAINS: &str = "UPDATE deployment_phases SET status = 'done', finished_at_ms = ? WHERE phase = 'drain' \
-    AND status = 'running' AND deployment_id IN (SELECT id FROM deployments WHERE service_id = ?)";
-const STEPS: &str = "SELECT * FROM deployment_steps WHERE deployment_id = ? ORDER BY position";
-const UPDATE_STEP: &str =
-    "UPDATE deployment_steps SET name = ?, cached = ?, seconds = ?, error = ? WHERE deployment_id = ? AND step_id = ?";
-const INSERT_STEP: &str = "INSERT INTO deployment_steps (deployment_id, step_id, position, name, cached, seconds, error) \
-    SELECT ?, ?, COUNT(*), ?, ?, ?, ? FROM deployment_steps WHERE deployment_id = ?";
-const DROP_STEPS: &str = "DELETE FROM deployment_steps WHERE deployment_id = ?";
 
 fn trigger_name(trigger: Trigger) -> &'static str {
     match trigger {
@@ -474,134 +443,6 @@ impl Store {
     pub async fn set_image_removed(&self, id: DeploymentId) -> Result<()> {
         self.change(query(IMAGE_REMOVED).bind(id.to_string())).await.map(drop)
     }
-
-    /// Begins a phase, again after a crash.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn begin_phase(&self, id: DeploymentId, phase: Phase, deadline_seconds: u32) -> Result<()> {
-        let deployment = id.to_string();
-        transaction!(self, |write| {
-            write.lock(LOCK, &deployment).await?;
-            query(DROP_PHASE)
-                .bind(&deployment)
-                .bind(phase.name())
-                .execute(&mut write.transaction)
-                .await?;
-            query(BEGIN_PHASE)
-                .bind(&deployment)
-                .bind(phase.name())
-                .bind(now_ms())
-                .bind(i64::from(deadline_seconds))
-                .execute(&mut write.transaction)
-                .await?;
-        })
-    }
-
-    /// Ends a phase.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_phase(&self, id: DeploymentId, phase: Phase, status: &str) -> Result<()> {
-        self.change(
-            query(END_PHASE)
-                .bind(status)
-                .bind(now_ms())
-                .bind(id.to_string())
-                .bind(phase.name()),
-        )
-        .await
-        .map(drop)
-    }
-
-    /// Ends the draining of whatever served before, for which of the service's deployments it was begun.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_drains(&self, service: ServiceId) -> Result<()> {
-        self.change(query(END_DRAINS).bind(now_ms()).bind(service.to_string()))
-            .await
-            .map(drop)
-    }
-
-    /// The phases, in order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn phases(&self, id: DeploymentId) -> Result<Vec<PhaseRow>> {
-        let rows = query(PHASES).bind(id.to_string()).fetch_all(&self.readers).await?;
-        Ok(rows
-            .iter()
-            .map(|row| PhaseRow {
-                phase: row.get("phase"),
-                status: row.get("status"),
-                started_at_ms: row.get("started_at_ms"),
-                finished_at_ms: row.get("finished_at_ms"),
-                deadline_seconds: row.get("deadline_seconds"),
-            })
-            .collect())
-    }
-
-    /// Keeps steps of a build as they are now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn put_steps(&self, id: DeploymentId, steps: &[BuildStep]) -> Result<()> {
-        let deployment = id.to_string();
-        transaction!(self, |write| {
-            // Positions are counted.
-            write.lock(LOCK, &deployment).await?;
-            for step in steps {
-                let done = query(UPDATE_STEP)
-                    .bind(&step.name)
-                    .bind(i64::from(step.cached))
-                    .bind(step.seconds)
-                    .bind(&step.error)
-                    .bind(&deployment)
-                    .bind(&step.id)
-                    .execute(&mut write.transaction)
-                    .await?;
-                if done == 0 {
-                    query(INSERT_STEP)
-                        .bind(&deployment)
-                        .bind(&step.id)
-                        .bind(&step.name)
-                        .bind(i64::from(step.cached))
-                        .bind(step.seconds)
-                        .bind(&step.error)
-                        .bind(&deployment)
-                        .execute(&mut write.transaction)
-                        .await?;
-                }
-            }
-        })
-    }
-
-    /// Forgets the steps of a build that begins anew.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn drop_steps(&self, id: DeploymentId) -> Result<()> {
-        self.change(query(DROP_STEPS).bind(id.to_string())).await.map(drop)
-    }
-
-    /// The steps of the build, in order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn steps(&self, id: DeploymentId) -> Result<Vec<BuildStep>> {
-        let rows = query(STEPS).bind(id.to_string()).fetch_all(&self.readers).await?;
-        Ok(rows
-            .iter()
-            .map(|row| BuildStep {
-                id: row.get("step_id"),
-                name: row.get("name"),
-                cached: row.get::<i64>("cached") != 0,
-                seconds: row.get("seconds"),
-                error: row.get("error"),
-            })
-            .collect())
-    }
 }
 
 impl Write {
@@ -762,12 +603,7 @@ impl Write {
         } else {
             "cancelled"
         };
-        query(END_PHASES)
-            .bind(phase_status)
-            .bind(now_ms())
-            .bind(id.to_string())
-            .execute(&mut self.transaction)
-            .await?;
+        self.end_phases(id, phase_status).await?;
         Ok(done > 0)
     }
 }

@@ -17,6 +17,7 @@ pub mod logs;
 mod migrations;
 pub mod organizations;
 pub mod orphans;
+pub mod phases;
 pub mod processes;
 pub mod projects;
 pub mod queue;

@@ -9,7 +9,8 @@ use domain::{
     source::{Revision, Source},
 };
 use store::{
-    deployments::{Deployment, Environment, Made, NewDeployment, PhaseRow},
+    deployments::{Deployment, Environment, Made, NewDeployment},
+    phases::PhaseRow,
     services::{Service, Wanted},
 };
 
