@@ -141,7 +141,7 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
         false => world.store.move_deployment(id, deployment.status, event).await?,
     };
     world.notices.tell(Notice::Deployment(id));
-    let progress = Progress::start(Arc::clone(world), id);
+    let progress = Progress::start(Arc::clone(world), id, claim);
     let _guard = progress.guard();
     if event == DeploymentEvent::Resume && !is_over {
         let why = match (world.store.is_alone(), claim.handed_over) {

@@ -15,7 +15,10 @@ use domain::{
         source::SourceObserver,
     },
 };
-use store::logs::{Line, Log};
+use store::{
+    jobs::Claim,
+    logs::{Line, Log},
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +70,7 @@ pub(super) fn line(phase: Phase, level: LogLevel, origin: &str, text: &str) -> L
 pub(crate) struct Progress {
     world: Arc<World>,
     deployment: DeploymentId,
+    claim: Claim,
     waiting: Mutex<Waiting>,
     more: Notify,
     over: CancellationToken,
@@ -76,10 +80,11 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Begins writing.
-    pub(crate) fn start(world: Arc<World>, deployment: DeploymentId) -> Arc<Self> {
+    pub(crate) fn start(world: Arc<World>, deployment: DeploymentId, claim: &Claim) -> Arc<Self> {
         let progress = Arc::new(Self {
             world,
             deployment,
+            claim: claim.clone(),
             waiting: Mutex::default(),
             more: Notify::new(),
             over: CancellationToken::new(),
@@ -93,8 +98,11 @@ impl Progress {
                     () = writer.more.notified() => {}
                     () = writer.over.cancelled() => return,
                 }
-                tokio::time::sleep(BATCH).await;
-                writer.flush().await;
+                tokio::select! {
+                    () = tokio::time::sleep(BATCH) => writer.flush().await,
+                    // Who ends in order writes what waits.
+                    () = writer.over.cancelled() => return,
+                }
             }
         });
         progress
@@ -119,7 +127,8 @@ impl Progress {
         self.more.notify_one();
     }
 
-    /// Writes what waits.
+    /// Writes what waits. A worker that has lost its lease writes nothing any more: another one may have written the last
+    /// line.
     pub(crate) async fn flush(&self) {
         let _writing = self.writing.lock().await;
         let Waiting {
@@ -137,7 +146,13 @@ impl Progress {
             return;
         }
         let log = Log::Build(self.deployment);
-        if let Err(error) = self.world.store.append_lines(log, &mut lines, None).await {
+        let kept = async {
+            store::transaction!(self.world.store, |write| {
+                write.append_lines(log, &mut lines).await?;
+                write.require_lease(&self.claim).await?;
+            })
+        };
+        if let Err(error) = kept.await {
             tracing::warn!(deployment.id = %self.deployment, "log lines were not kept: {error}");
         }
         self.world.notices.tell(Notice::Log(log));
