@@ -14,11 +14,10 @@ from bed.load import Watch
 from bed.processes import wait_until
 
 from . import promises
-from .actions import OVER
 from .beds import BEDS, Bed
 from .faults import Fault
 from .ledger import Ledger
-from .promises import Broken
+from .promises import OVER, Broken
 
 # What may happen, and the longest that it lasts. Server faults come more often: there is most to be lost.
 FAULTS = (
