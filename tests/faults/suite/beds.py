@@ -235,7 +235,9 @@ class Bed:
         end = time.monotonic() + 150
         while True:
             try:
-                return member.begin()
+                if not member.running:
+                    member.start()
+                return wait_until(member.ready, 150, f"{member.name}\n{member.tail()}")
             except RuntimeError:
                 if time.monotonic() > end:
                     raise
