@@ -29,6 +29,11 @@ BEDS = {
     "data": {"disks": {"data": ("platform/data", 24)}},
     "work": {"disks": {"work": ("platform/data/work", 4)}},
     "log": {"disks": {"log": ("platform/log", 1)}},
+    # Where the engine keeps images and instances, and where a database server keeps all that it has.
+    "images": {"own_engine": True, "disks": {"images": ("engine/docker", 1000)}},
+    "images-remote": {"own_engine": True, "remote": True, "disks": {"images": ("engine/docker", 1000)}},
+    "disk-postgresql": {"state": "postgresql", "disks": {"database": ("postgresql/databases", 400)}},
+    "disk-mariadb": {"state": "mariadb", "disks": {"database": ("mariadb/databases", 400)}},
     "clock": {"clock": True},
     "whole": {"own_engine": True, "remote": True},
     "postgresql": {"state": "postgresql"},
@@ -69,6 +74,9 @@ class Bed:
 
     def _make(self, own_engine, remote, disks, clock, kind, several):
         self.image = self._application()
+        for key, (folder, megabytes) in disks.items():
+            disk = self.disks[key] = Disk(self.folder / folder, megabytes)
+            self._undo.callback(disk.remove)
         engine_address, settings = counterparts.need("docker"), {}
         if own_engine:
             engine = self.programs["engine"] = own.engine(self.folder)
@@ -93,9 +101,6 @@ class Bed:
             self._push()
             builder_link = self._link("buildkit", self.folder / "buildkit.sock", builder.address)
             settings = {"BUILDKIT_HOST": builder_link.address, "REGISTRY_URL": f"http://127.0.0.1:{link.port}/team"}
-        for key, (folder, megabytes) in disks.items():
-            disk = self.disks[key] = Disk(self.folder / folder, megabytes)
-            self._undo.callback(disk.remove)
         state = self._database(kind) if kind else None
         settings |= {
             "docker_host": self.links["engine"].address, "engine": engine_address, "state": state, "CLICK_DEPLOY_LOG": "info,engine=debug",

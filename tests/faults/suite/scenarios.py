@@ -122,7 +122,7 @@ def _proxy():
 
 
 def _disks():
-    """No room: for the state, for the work directories, for the server's own log."""
+    """No room: for the state, for the work directories, for the server's own log, for images, for a database server."""
     group = "disks"
     for action in ("deploy an image", "deploy what builds slowly", "deploy what ends at once", "stop"):
         yield Scenario(group, action, "data full 4", "+0.5", bed="data", or_ends=FAILED)
@@ -133,6 +133,27 @@ def _disks():
     for action in ("deploy an image", "deploy what ends at once", "remove the service"):
         yield Scenario(group, action, "log full until over", "before", bed="log", or_ends=())
     yield Scenario(group, "nothing", "log full 5", "+0.1", bed="log")
+    # The engine's store: while it builds, while it makes instances, while it pulls.
+    for action, fault, moment in (
+        ("deploy what builds slowly", "images full 6", "journal build started +1"),
+        ("deploy from Git", "images full until over", "before"),
+        ("deploy an image", "images full 6", "before"),
+        ("restart", "images full 6", "before"),
+        ("remove the service", "images full 6", "before"),
+        ("nothing", "images full 6", "+0.1"),
+    ):
+        yield Scenario(group, action, fault, moment, bed="images", or_ends=FAILED, within=240)
+    for fault, moment in (("images full until over", "before"), ("images full 6", "journal build done")):
+        yield Scenario(group, "deploy from Git", fault, moment, bed="images-remote", or_ends=FAILED, within=240)
+    for kind in ("postgresql", "mariadb"):
+        for action, moment in (
+            ("deploy an image", "+0.5"),
+            ("deploy what builds slowly", "journal build started +1"),
+            ("deploy from Git", "before"),
+            ("remove the service", "before"),
+            ("nothing", "+0.1"),
+        ):
+            yield Scenario(group, action, "database full 20", moment, bed=f"disk-{kind}", or_ends=FAILED, within=400)
 
 
 def _clock():
