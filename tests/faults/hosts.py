@@ -142,8 +142,8 @@ class Victim:
         self.api.set_variables(self.id, TEXT=self.text)
         self.api.up(self.id, 180)
 
-    def cut_once(self, phase, back):
-        """One deployment, whose host is cut off in a phase and comes `back` while another one works or after that."""
+    def cut_once(self, phase, pause, back):
+        """One deployment, whose host is cut off so long after a phase began, and comes `back` while another one works or after that."""
         fleet, api = self.fleet, self.api
         wait_until(lambda: all(fleet.seen(worker) for worker in fleet.workers), FOUND_OUT, "both workers")
         old, self.text = self.text, f"version {next(self.numbers)}"
@@ -153,6 +153,7 @@ class Victim:
             api.wait_for(deployment, phase, 120)
             if phase == "releasing":
                 wait_until(lambda: fleet.containers(deployment=deployment), 60, "the container")
+            time.sleep(pause)
             worker = fleet.worker_of(deployment)
             assert worker, f"nobody works on it: {api.story(deployment)}"
             number = fleet.workers.index(worker)
@@ -242,9 +243,10 @@ def main():
         victim = Victim(fleet, project, image, repository)
         for number in range(1, asked.times + 1):
             phase, back = chance.choice(tuple(PHASES)), chance.choice(("while", "after"))
-            words = f"{number}: {phase}, back {back} {'the other one works' if back == 'while' else 'it is live'}"
+            pause = round(chance.uniform(0, 2), 1)
+            words = f"{number}: {phase} +{pause}, back {back} {'the other one works' if back == 'while' else 'it is live'}"
             try:
-                print(f"{words}: {victim.cut_once(phase, back)}", flush=True)
+                print(f"{words}: {victim.cut_once(phase, pause, back)}", flush=True)
                 ends["went on"] += 1
             except Exception as error:  # whatever it was, it is told, and the next one begins anew
                 ends["WRONG"] += 1
