@@ -1,7 +1,7 @@
 """The fault suite: see README.md beside this file.
 
     run.py [GROUP…] [--short] [--list] [--only WORDS] [--json FILE]
-    run.py storm [--minutes N] [--seed N]
+    run.py storm [--minutes N] [--seed N] [--several]
 """
 
 import argparse
@@ -34,9 +34,10 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--minutes", type=float, default=20, help="of the storm")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the storm: the same seed makes the same schedule")
+    parser.add_argument("--several", action="store_true", help="the storm is over two API processes and two workers on one database")
     asked = parser.parse_args()
     if asked.groups == ["storm"]:
-        return storm.main(asked.minutes, asked.seed)
+        return storm.main(asked.minutes, asked.seed, asked.several)
     if unknown := set(asked.groups) - set(scenarios.GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}; groups: {', '.join(scenarios.GROUPS)}")
     chosen = scenarios.scenarios(asked.groups, asked.only, asked.short)

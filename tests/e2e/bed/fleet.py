@@ -15,7 +15,7 @@ class Member(Program):
     """One process of the fleet."""
 
     def __init__(self, fleet, name, argv, port=None, **settings):
-        self.port = port
+        self.port, self._known = port, (None, None)
         environment = {**fleet.environment, "CLICK_DEPLOY_DATA_DIR": str(fleet.folder / name), **settings}
         if port:
             environment["CLICK_DEPLOY_LISTEN"] = f"127.0.0.1:{port}"
@@ -32,8 +32,15 @@ class Member(Program):
     @property
     def id(self):
         """How the newest start of it is called in leases; None before it says so."""
-        said = [line for line in self.tail(400).splitlines() if f": this is the process {self.process.pid}-" in line]
-        return said[-1].split("this is the process ")[1].split()[0] if said else None
+        if self.process is None:
+            return None
+        # Once it was read it is known: a long log has it far above its end.
+        pid, known = self._known
+        if pid != self.process.pid:
+            said = [line for line in self.tail(400).splitlines() if f": this is the process {self.process.pid}-" in line]
+            known = said[-1].split("this is the process ")[1].split()[0] if said else None
+            self._known = (self.process.pid if known else None, known)
+        return known
 
     def begin(self):
         """Starts it, and waits until it does its work."""
@@ -48,8 +55,8 @@ class Member(Program):
 class Fleet(Platform):
     """A platform whose API and work are in processes of their own."""
 
-    def __init__(self, folder, kind, **settings):
-        super().__init__(folder, state=database.Server(kind), **settings)
+    def __init__(self, folder, kind, state=None, **settings):
+        super().__init__(folder, state=state or database.Server(kind), **settings)
         self.environment["CLICK_DEPLOY_UPLOAD_DIR"] = str(self.folder / "uploads")
         apis = [Member(self, f"api-{number}", ["serve", "--api-only"], free_port()) for number in (1, 2)]
         workers = [Member(self, f"worker-{number}", ["worker"]) for number in (1, 2)]
@@ -68,8 +75,12 @@ class Fleet(Platform):
         self.start_caddy()
         for member in self.members:
             member.begin()
-        wait_until(lambda: httpx.get(self.url + "/health", trust_env=False).status_code == 200, 30, "the way through Caddy")
+        wait_until(self.answers, 30, "the way through Caddy")
         return self
+
+    def answers(self):
+        """Whether one of the API processes answers through Caddy."""
+        return httpx.get(self.url + "/health", trust_env=False).status_code == 200
 
     def end(self):
         """Ends all of it."""
@@ -91,6 +102,9 @@ class Fleet(Platform):
     def files(self, *folders):
         """What lies in the folders that are empty when nothing is under way, of all members."""
         found = []
+        # What was uploaded is in one folder of all.
+        if "uploads" in folders and (self.folder / "uploads").is_dir():
+            found += [f"uploads/{entry}" for entry in os.listdir(self.folder / "uploads")]
         for member in self.members:
             for name in folders or ("work", "scratch"):
                 folder = self.folder / member.name / name
@@ -98,6 +112,6 @@ class Fleet(Platform):
                     found += [f"{member.name}/{name}/{entry}" for entry in os.listdir(folder)]
         return sorted(found)
 
-    def tails(self):
+    def tails(self, lines=20):
         """The end of each member's log."""
-        return "\n".join(f"--- {member.name}\n{member.tail(20)}" for member in self.members)
+        return "\n".join(f"--- {member.name}\n{member.tail(lines)}" for member in self.members)

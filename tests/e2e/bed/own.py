@@ -70,7 +70,8 @@ def engine(folder):
     """A Docker Engine with a bridge and a folder of its own, not started yet; `up()` waits for it, `remove()` takes it away."""
     counterparts.need("docker")
     home = Path(folder) / "engine"
-    home.mkdir(parents=True)
+    # A small file system may be in it already.
+    home.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "CLICK_DEPLOY_HOME": str(home)}
     told = _shell('echo "$OWN_DOCKER_HOST"; echo "$BRIDGE"; echo "$RUN"', environment).split()
     program = Program("dockerd", [str(SCRIPTS / "run"), "dockerd"], environment, home / "dockerd.log")
@@ -101,7 +102,7 @@ def database_server(folder, kind):
     """A PostgreSQL or MariaDB of its own, not started yet; `address` is its URL, `up()` waits for it. Frozen, all its processes are."""
     counterparts.need(kind)
     home = Path(folder) / kind
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     # Whoever runs the server must be able to enter.
     Path(folder).chmod(0o711)
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "CLICK_DEPLOY_HOME": str(home)}

@@ -22,10 +22,10 @@ def _socket_of(address):
 
 
 class Relay:
-    """Passes connections to one address on to another. `near` is a path, or `tcp` for a port of the loopback address."""
+    """Passes connections to one address on to another. `near` is a path, or `tcp` for a port of `host`."""
 
-    def __init__(self, near, target):
-        self.target = target
+    def __init__(self, near, target, host="127.0.0.1"):
+        self.target, self.host = target, host
         self.port = None
         self.path = None if str(near) == "tcp" else str(near)
         self.listener = None
@@ -39,7 +39,7 @@ class Relay:
     @property
     def address(self):
         """Its address."""
-        return f"unix://{self.path}" if self.path else f"tcp://127.0.0.1:{self.port}"
+        return f"unix://{self.path}" if self.path else f"tcp://{self.host}:{self.port}"
 
     # --- What it can do ------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ class Relay:
         else:
             self.listener = socket.socket(socket.AF_INET)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(("127.0.0.1", self.port or 0))
+            self.listener.bind((self.host, self.port or 0))
             self.port = self.listener.getsockname()[1]
         self.listener.listen(64)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()

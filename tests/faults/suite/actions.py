@@ -2,17 +2,19 @@
 is as the action says, whatever the fault did."""
 
 import itertools
+import os
+import time
 import uuid
 
 import httpx
 
 from bed import sources
+from bed.api import Api
 from bed.processes import wait_until
 
-from .promises import Broken
+from .promises import OVER, Broken
 
 NUMBERS = itertools.count(1)
-OVER = ("live", "failed", "cancelled", "superseded")
 
 
 class Action:
@@ -57,10 +59,14 @@ class Action:
         jobs = self.bed.state.job_ids()
         # The same wish, however often it is said.
         headers = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
+        doors = [self.first_door()]
 
         def said():
+            door = doors.pop() if doors else self.api
+            # A body that is sent piece by piece begins anew.
+            body = {key: value() if callable(value) else value for key, value in arguments.items()}
             try:
-                answer = self.api.request(method, path, headers=headers, **arguments)
+                answer = door.request(method, path, headers=headers, **body)
             except httpx.TransportError:
                 return None
             if answer.status_code == 409 and "under-way" in answer.text:
@@ -92,6 +98,10 @@ class Action:
         else:
             self.job = body["id"]
         return acknowledged
+
+    def first_door(self):
+        """Whom it is asked of first."""
+        return self.api
 
     def finish(self, seconds):
         """Waits for the end: no deployment and no job stays without one."""
@@ -170,6 +180,55 @@ class SlowBuild(DeployGit):
     """Its build takes a while."""
 
     build_seconds = 3
+
+
+class SlowUpload(Action):
+    """An archive that is sent slowly; of several processes to the first one that answers requests."""
+
+    def _want_new(self):
+        super()._want_new()
+        self.api.change(self.service, source={"kind": "upload"})
+        files = sources.app_files(self.case.new, noise=os.urandom(2_000_000))
+        self.archive = sources.tar_gz(files)
+
+    def begin(self):
+        return self._ask("POST", f"/services/{self.service}/source", content=self._pieces)
+
+    def _pieces(self):
+        for at in range(0, len(self.archive), 100_000):
+            time.sleep(0.15)
+            yield self.archive[at : at + 100_000]
+
+    def first_door(self):
+        apis = getattr(self.bed.platform, "apis", None)
+        return Api(f"http://127.0.0.1:{apis[0].port}", self.bed.platform.token) if apis else self.api
+
+
+class TwoAtOnce(SlowBuild):
+    """A deployment that is built, and beside it one of another service that takes a while until it listens."""
+
+    def prepare(self):
+        self.beside = SlowRelease(self.case)
+        self.beside.prepare()
+        super().prepare()
+
+    def begin(self):
+        self.beside.begin()
+        return super().begin()
+
+    def finish(self, seconds):
+        super().finish(seconds)
+        self.beside.finish(seconds)
+
+    def check_end(self):
+        super().check_end()
+        shown = self.bed.platform.page(self.beside.url, "/page")
+        if shown != self.beside.shows():
+            raise Broken("the address shows what the state says", f"the one beside shows {shown!r} instead of {self.beside.shows()!r}")
+
+    def remove(self):
+        super().remove()
+        self.beside.remove()
 
 
 class Redeploy(Action):
@@ -339,10 +398,80 @@ class Nothing(Action):
         return self.case.old
 
 
+class LoseAnInstance(Action):
+    """One of two instances is taken away behind the platform's back; it is brought back."""
+
+    good_ends = ("brought back",)
+    # Visitors may meet the lost one before the proxy does.
+    serves = False
+    settings = {"drain_timeout_seconds": 2, "replicas": 2}
+
+    def _want_new(self):
+        pass
+
+    def begin(self):
+        self.lost = self.bed.platform.containers(resource=self.service)[0]["Id"]
+        self.bed.platform.docker("rm", "--force", self.lost)
+        return True
+
+    def finish(self, seconds):
+        def back():
+            found = self.bed.platform.containers(resource=self.service)
+            return len(found) == 2 and all(one["State"]["Running"] for one in found)
+
+        try:
+            wait_until(back, seconds, "two instances", 0.2)
+        except AssertionError as error:
+            raise Broken("it comes to an end", error) from None
+        self.end = "brought back"
+
+    def shows(self):
+        return self.case.old
+
+
+class PrintLines(Action):
+    """The service prints numbered lines; each is kept once, in order."""
+
+    good_ends = ("printed",)
+    lines = 6000
+
+    def _want_new(self):
+        self.api.set_variables(self.service, BEHAVE_LINES=str(self.lines), BEHAVE_PAUSE="0.5")
+        self.first = self.api.up(self.service)["id"]
+        self.api.set_variables(self.service, BEHAVE_LINES="0")
+
+    def begin(self):
+        return True
+
+    def finish(self, seconds):
+        try:
+            wait_until(lambda: len(self._kept()) >= self.lines, seconds, f"{self.lines} lines", 1)
+        except AssertionError as error:
+            raise Broken("it comes to an end", f"{error}: {len(self._kept())} are kept") from None
+        self.end = "printed"
+
+    def _kept(self):
+        rows = self.bed.state.rows("SELECT message FROM service_logs WHERE service_id = ? ORDER BY sequence", self.service)
+        return [row["message"] for row in rows if row["message"].startswith("line ")]
+
+    def shows(self):
+        return self.case.old
+
+    def check_end(self):
+        super().check_end()
+        time.sleep(1)
+        kept, wanted = self._kept(), [f"line {number:06d}" for number in range(1, self.lines + 1)]
+        if kept != wanted:
+            wrong = [(one, two) for one, two in zip(kept, wanted) if one != two][:3]
+            raise Broken("no log line is missing or double", f"{len(kept)} lines are kept of {self.lines}, the first that differ: {wrong}")
+
+
 ACTIONS = {
     "deploy an image": DeployImage,
     "deploy from Git": DeployGit,
     "deploy what builds slowly": SlowBuild,
+    "deploy what is uploaded slowly": SlowUpload,
+    "deploy two at once": TwoAtOnce,
     "deploy what starts slowly": SlowRelease,
     "deploy what answers slowly": SlowCheck,
     "redeploy": Redeploy,
@@ -356,5 +485,7 @@ ACTIONS = {
     "start": Start,
     "remove the service": RemoveService,
     "remove the project": RemoveProject,
+    "lose an instance": LoseAnInstance,
+    "print lines": PrintLines,
     "nothing": Nothing,
 }

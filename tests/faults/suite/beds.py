@@ -1,17 +1,19 @@
 """Beds: a platform with the counterparts of its own that a group of scenarios needs, and all that a fault can be done to:
-`programs` (killed, frozen), `links` (refusing, slow, silent, half open), `disks` (full), the `clock` (jumps)."""
+`programs` (killed, frozen, stopped), `links` (refusing, slow, silent, half open), `disks` (full), the `clock` (jumps)."""
 
 import contextlib
 import glob
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
 import httpx
 
 from bed import counterparts, database, own, sources
+from bed.fleet import Fleet
 from bed.platform import Platform
 from bed.processes import wait_until
 from bed.relay import Relay
@@ -27,11 +29,24 @@ BEDS = {
     "data": {"disks": {"data": ("platform/data", 24)}},
     "work": {"disks": {"work": ("platform/data/work", 4)}},
     "log": {"disks": {"log": ("platform/log", 1)}},
+    # Where the engine keeps images and instances, and where a database server keeps all that it has.
+    "images": {"own_engine": True, "disks": {"images": ("engine/docker", 1000)}},
+    "images-remote": {"own_engine": True, "remote": True, "disks": {"images": ("engine/docker", 1000)}},
+    "disk-postgresql": {"state": "postgresql", "disks": {"database": ("postgresql/databases", 400)}},
+    "disk-mariadb": {"state": "mariadb", "disks": {"database": ("mariadb/databases", 400)}},
     "clock": {"clock": True},
     "whole": {"own_engine": True, "remote": True},
     "postgresql": {"state": "postgresql"},
     "mariadb": {"state": "mariadb"},
+    # Two API processes and two workers.
+    "several-postgresql": {"state": "postgresql", "several": True},
+    "several-mariadb": {"state": "mariadb", "several": True},
+    "whole-several": {"own_engine": True, "remote": True, "state": "postgresql", "several": True},
 }
+# What one worker does for all.
+LEADERS = ("reconciler", "output", "build-cache")
+# Targets that are found when the fault begins: who has the action's job, the other worker, and the leaders.
+ROLES = ("worker", "beside", *LEADERS)
 
 
 class Absent(Exception):
@@ -41,22 +56,27 @@ class Absent(Exception):
 class Bed:
     """One bed. Closed, it leaves nothing behind, whatever state it is in."""
 
-    def __init__(self, name, own_engine=False, remote=False, disks=None, clock=False, state=None):
+    def __init__(self, name, own_engine=False, remote=False, disks=None, clock=False, state=None, several=False):
         self.name = name
         self.programs, self.links, self.disks, self.clock = {}, {}, {}, None
         self.pushed = None
+        # The processes of the platform, and how the job that a fault is about is found.
+        self.members, self.job = [], lambda: None
         self._undo = contextlib.ExitStack()
         # Sockets have short paths, and the engine adds to its own.
         self.folder = Path(tempfile.mkdtemp(prefix="cdf-", dir="/tmp"))
         self._undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self._make(own_engine, remote, disks or {}, clock, state)
+            self._make(own_engine, remote, disks or {}, clock, state, several)
         except BaseException:
             self.close()
             raise
 
-    def _make(self, own_engine, remote, disks, clock, kind):
+    def _make(self, own_engine, remote, disks, clock, kind, several):
         self.image = self._application()
+        for key, (folder, megabytes) in disks.items():
+            disk = self.disks[key] = Disk(self.folder / folder, megabytes)
+            self._undo.callback(disk.remove)
         engine_address, settings = counterparts.need("docker"), {}
         if own_engine:
             engine = self.programs["engine"] = own.engine(self.folder)
@@ -81,15 +101,14 @@ class Bed:
             self._push()
             builder_link = self._link("buildkit", self.folder / "buildkit.sock", builder.address)
             settings = {"BUILDKIT_HOST": builder_link.address, "REGISTRY_URL": f"http://127.0.0.1:{link.port}/team"}
-        for key, (folder, megabytes) in disks.items():
-            disk = self.disks[key] = Disk(self.folder / folder, megabytes)
-            self._undo.callback(disk.remove)
         state = self._database(kind) if kind else None
-        platform = self.platform = Platform(
-            self.folder / "platform", docker_host=self.links["engine"].address, engine=engine_address, state=state, CLICK_DEPLOY_LOG="info,engine=debug",
+        settings |= {
+            "docker_host": self.links["engine"].address, "engine": engine_address, "state": state, "CLICK_DEPLOY_LOG": "info,engine=debug",
             # What nothing else ends, its deadline does; nobody waits half an hour for that here.
-            BUILD_DEADLINE_SECONDS="90", **settings
-        )
+            "BUILD_DEADLINE_SECONDS": "90",
+        }  # fmt: skip
+        folder = self.folder / "platform"
+        platform = self.platform = Fleet(folder, kind, **settings) if several else Platform(folder, **settings)
         self._undo.callback(self._end_platform)
         # A socket in the file system: by a port of the relay's, Caddy would see a host that is not its own, and refuse.
         platform.proxy_admin = f"unix://{self.folder}/caddy.sock"
@@ -101,7 +120,12 @@ class Bed:
         if clock:
             self.clock = Clock(faketime(), self.folder / "clock")
             platform.environment.update(self.clock.environment)
-        self.programs |= {"server": platform.serve, "proxy": platform.caddy}
+        if several:
+            self._members(platform, admin.address)
+        else:
+            self.members = [platform.serve]
+            self.programs["server"] = platform.serve
+        self.programs["proxy"] = platform.caddy
         platform.start()
         self.state = State(platform)
         self.project = platform.api.project("faults")
@@ -138,9 +162,48 @@ class Bed:
         self._undo.callback(server.remove)
         self.start("database")
         state = database.Server(kind, server.address)
-        link = self._link("database", "tcp", f"tcp://{state.parts.hostname}:{state.parts.port}")
+        link = self._database_link("database", state)
         state.settings = {"DATABASE_URL": state.behind(f"127.0.0.1:{link.port}")}
         return state
+
+    def _database_link(self, name, state):
+        return self._link(name, "tcp", f"tcp://{state.parts.hostname}:{state.parts.port}")
+
+    def _members(self, platform, admin):
+        """Each process reaches the database by a link of its own; `database` is all of them together."""
+        own_links = []
+        for member in platform.members:
+            link = self._database_link(f"{member.name}-database", platform.database)
+            member.environment |= {"PROXY_ADMIN_URL": admin, "DATABASE_URL": platform.database.behind(f"127.0.0.1:{link.port}")}
+            self.programs[member.name] = member
+            own_links.append(link)
+        self.links["database"] = Together(own_links)
+        self.members = platform.members
+
+    def who(self, target):
+        """What a target is just now: `worker` is the worker that has the action's job, `beside` the other one, `reconciler` the one
+        that compares and mends for all; `worker-database` is that one's link."""
+        if target in self.programs or target in self.links or target in self.disks:
+            return target
+        role = next((role for role in ROLES if target == role or target.startswith(role + "-")), None)
+        if role is None or not self.members:
+            return target
+        found = self._leader(role) if role in LEADERS else self._worker(role)
+        return found.name + target[len(role) :]
+
+    def _leader(self, role):
+        return wait_until(lambda: self.platform.leader(role), 90, f"a worker that does `{role}` for all", 0.1)
+
+    def _worker(self, role):
+        workers = self.platform.workers
+        job = self.job()
+        # A job that nobody has yet is as good as anybody's.
+        holder = next((one for one in workers if job and one.running and one.id == job["owner"]), workers[0])
+        return holder if role == "worker" else next(one for one in workers if one is not holder)
+
+    def tails(self, lines):
+        """The end of the log of each process."""
+        return "\n".join(f"--- {one.name}\n{one.tail(lines)}" for one in self.members)
 
     def _end_platform(self):
         for program in self.programs.values():
@@ -149,8 +212,10 @@ class Bed:
             link.restore()
         for disk in self.disks.values():
             disk.free()
-        if "engine" in self.programs and not self.programs["engine"].running:
-            self.start("engine")
+        # What is removed then is asked of both.
+        for name in ("database", "engine"):
+            if name in self.programs:
+                self.start(name)
         self.platform.end()
 
     def start(self, name):
@@ -162,18 +227,33 @@ class Bed:
             self.platform.start_serve()
         elif name == "proxy":
             self.platform.start_caddy()
+        elif program in self.members:
+            self._start_member(program)
         else:
             if hasattr(program, "clean"):
                 program.clean()
             program.start()
             program.up()
 
+    def _start_member(self, member):
+        """One that finds no database ends, and is started again, as a supervisor does."""
+        end = time.monotonic() + 150
+        while True:
+            try:
+                if not member.running:
+                    member.start()
+                return wait_until(member.ready, 150, f"{member.name}\n{member.tail()}")
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(1)
+
     def keep_log(self, scenario):
         """Keeps the end of the server's log for whoever looks into a failure."""
         kept = Path(os.environ.get("CLICK_DEPLOY_HOME", tempfile.gettempdir())) / "faults"
         kept.mkdir(parents=True, exist_ok=True)
         name = "".join(letter if letter.isalnum() else "-" for letter in scenario.name)
-        (kept / f"{name[:150]}.log").write_text(self.platform.serve.tail(600))
+        (kept / f"{name[:150]}.log").write_text(self.tails(600))
 
     def mend(self):
         """Brings everything back after a scenario that broke off."""
@@ -186,7 +266,7 @@ class Bed:
             disk.free()
         if self.clock:
             self.clock.jump(-self.clock.offset)
-        for name in sorted(self.programs, key=lambda name: name == "server"):
+        for name in sorted(self.programs, key=lambda name: self.programs[name] in self.members):
             self.start(name)
         wait_until(self.platform.answers, 60, "the server")
         if self.pushed and not self.users_image_is_there():
@@ -195,6 +275,20 @@ class Bed:
     def close(self):
         """Removes everything."""
         self._undo.close()
+
+
+class Together:
+    """Links that are harmed and restored as one."""
+
+    def __init__(self, links):
+        self._links = links
+
+    def __getattr__(self, name):
+        def all_of_them(*arguments):
+            for link in self._links:
+                getattr(link, name)(*arguments)
+
+        return all_of_them
 
 
 def faketime():

@@ -9,7 +9,12 @@
     database reset              connections that are open are broken; new ones work
     data full 5                 the file system of this folder has no room
     clock forward 3600          the server's clock jumps
+    worker stopped 5            SIGTERM: it ends in order, and starts again so much later
     … until over                until the action came to its end
+    … until another             until another worker has what the one that is hit had
+
+Of several processes a target may be who has the action's job (`worker`), the other worker (`beside`), who does something for
+all (`reconciler`, `output`), and the way to the database of one of them (`worker-database`).
 """
 
 import contextlib
@@ -19,7 +24,7 @@ import time
 from bed.processes import wait_until
 
 SLOW = 0.4
-KINDS = ("killed", "frozen", "refusing", "slow", "silent", "half-open", "reset", "full", "forward", "backward")
+KINDS = ("killed", "frozen", "stopped", "refusing", "slow", "silent", "half-open", "reset", "full", "forward", "backward")
 # These leave nothing to be lifted.
 MOMENTARY = ("half-open", "reset", "forward", "backward")
 
@@ -32,11 +37,15 @@ class Fault:
         self.target, self.kind, *rest = words.split()
         assert self.kind in KINDS, words
         self.until_over = rest == ["until", "over"]
-        self.seconds = float(rest[0]) if rest and not self.until_over else 0.5
+        self.until_another = rest == ["until", "another"]
+        self.seconds = float(rest[0]) if rest and rest[0] != "until" else 0.5
         self.began = self.ended = None
+        # What the target was when it was hit.
+        self.hit = self.target
 
     def begin(self, bed):
         """Does it."""
+        self.hit = bed.who(self.target)
         self.began = time.monotonic()
         # Inclusive: what was under way a moment before may be hit.
         getattr(self, "_" + self.kind.replace("-", "_"))(bed)
@@ -46,40 +55,50 @@ class Fault:
         if self.kind in MOMENTARY:
             pass
         elif self.kind == "killed":
-            bed.start(self.target)
+            bed.start(self.hit)
         elif self.kind == "frozen":
-            bed.programs[self.target].thaw()
+            bed.programs[self.hit].thaw()
+        elif self.kind == "stopped":
+            code = bed.programs[self.hit].process.wait(90)
+            assert code == 0, f"{self.hit}, told to stop, ended with {code}"
+            bed.start(self.hit)
         elif self.kind == "full":
-            bed.disks[self.target].free()
+            bed.disks[self.hit].free()
+            # A database without room may have ended.
+            if self.hit in bed.programs:
+                bed.start(self.hit)
         else:
-            bed.links[self.target].restore()
+            bed.links[self.hit].restore()
         self.ended = time.monotonic()
 
     # --- The kinds -----------------------------------------------------------------------
 
     def _killed(self, bed):
-        bed.programs[self.target].kill()
+        bed.programs[self.hit].kill()
 
     def _frozen(self, bed):
-        bed.programs[self.target].freeze()
+        bed.programs[self.hit].freeze()
+
+    def _stopped(self, bed):
+        bed.programs[self.hit].process.terminate()
 
     def _refusing(self, bed):
-        bed.links[self.target].cut()
+        bed.links[self.hit].cut()
 
     def _slow(self, bed):
-        bed.links[self.target].slow(SLOW)
+        bed.links[self.hit].slow(SLOW)
 
     def _silent(self, bed):
-        bed.links[self.target].silence()
+        bed.links[self.hit].silence()
 
     def _half_open(self, bed):
-        bed.links[self.target].forget()
+        bed.links[self.hit].forget()
 
     def _reset(self, bed):
-        bed.links[self.target].reset()
+        bed.links[self.hit].reset()
 
     def _full(self, bed):
-        bed.disks[self.target].fill()
+        bed.disks[self.hit].fill()
 
     def _forward(self, bed):
         self._jump(bed, self.seconds)

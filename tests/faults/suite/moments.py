@@ -50,7 +50,14 @@ class Moment:
 
     def arm(self, state):
         """Remembers what is there already."""
-        self.state, self.known = state, state.job_ids()
+        self.state, self.known, self.found = state, state.job_ids(), None
+
+    def job(self):
+        """The job that the moment was found by, else the newest one of an action that is under way; None without any."""
+        if self.found:
+            return next(iter(self.state.rows("SELECT * FROM jobs WHERE id = ?", self.found)), None)
+        running = self.state.rows("SELECT * FROM jobs WHERE status = 'running' AND name NOT IN ('retire-instances', 'prune-images') ORDER BY id DESC")
+        return next((row for row in running if row["id"] not in self.known), None)
 
     def wait(self, begun, over):
         """Returns when it has come. `begun` is set when the action began, `over` when it came to its end."""
@@ -67,7 +74,8 @@ class Moment:
         end, last_look = time.monotonic() + LIMIT, False
         with self.state.reader() as read:
             while True:
-                if any(row["job_id"] not in self.known for row in read(query, *values)):
+                if new := [row["job_id"] for row in read(query, *values) if row["job_id"] not in self.known]:
+                    self.found = new[0]
                     return
                 # The action is over: what it was to show, it has shown, or never will.
                 if last_look or time.monotonic() > end:

@@ -6,6 +6,7 @@ import time
 from bed.api import numbered
 from bed.processes import wait_until
 
+OVER = ("live", "failed", "cancelled", "superseded")
 # What no job owns is found by the reconciler after a minute of grace.
 LEFTOVERS_WITHIN = 150
 
@@ -158,6 +159,34 @@ def acknowledged_writes_are_there(case):
     gone = case.ledger.missing()
     if gone:
         raise Broken("no acknowledged write is missing", f"{len(gone)} of {len(case.ledger.acknowledged)}: {gone[:4]}")
+
+
+def exactly_one_other_goes_on(case):
+    """What a worker had that was hit, one other worker took, once; and one that wakes finds that out by itself."""
+    left = case.left
+    if not left or not left.job:
+        return
+    promise, state = "exactly one other worker goes on", case.bed.state
+    now = state.rows("SELECT * FROM jobs WHERE id = ?", left.job["id"])
+    if not now:
+        # Removed with its service.
+        return
+    now = now[0]
+    # Each try that failed was claimed again too.
+    taken = now["attempt"] - left.job["attempt"] - (now["failures"] - left.job["failures"])
+    if now["owner"] == left.id and taken == 0:
+        # It had come to its end when the fault reached it.
+        return
+    if taken != 1:
+        raise Broken(promise, f"the job of {left.id} was taken over {taken} times: before {left.job}, now {now}")
+    if left.job["name"] == "deploy":
+        lines = [row["message"] for row in state.rows("SELECT message FROM deployment_logs WHERE deployment_id = ?", left.job["subject"])]
+        lines = [line for line in lines if line.endswith("the deployment goes on from where it was")]
+        wanted = (0, 1) if left.deployment in ("queued", *OVER) else (1,)
+        if len(lines) not in wanted:
+            raise Broken(promise, f"the log of a deployment that was {left.deployment} says {len(lines)} times that another went on: {lines}")
+    if case.fault.kind == "frozen":
+        eventually(promise, lambda: None if left.said_since("is lost: another worker goes on") else f"{left.id} woke, and does not say that its lease is lost", 60)
 
 
 def it_goes_on(case):

@@ -8,9 +8,11 @@ import time
 import traceback
 
 from bed.load import Watch
+from bed.processes import wait_until
 
 from . import promises
 from .actions import ACTIONS
+from .beds import LEADERS
 from .faults import Fault
 from .ledger import Ledger
 from .moments import Moment, Never
@@ -23,11 +25,14 @@ PROMISES = (
     promises.nothing_ran_twice,
     promises.nothing_is_left_over,
     promises.acknowledged_writes_are_there,
+    promises.exactly_one_other_goes_on,
     promises.it_goes_on,
 )
 NUMBERS = itertools.count(1)
 # Seconds after the fault within which it serves again, where the fault itself takes away what serves.
 SERVES_AGAIN = {"proxy": 10, "engine": 60}
+# A worker's lease ends after 15 s, a leader is missed after 20 s.
+ANOTHER_WITHIN = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Case:
         self.begun, self.over, self.lifted = threading.Event(), threading.Event(), threading.Event()
         self.deployments_wanted = None
         self.injected, self.error = 0, None
+        # What a worker had when it was hit.
+        self.left = None
 
     def shown(self, wanted, seconds=30):
         """What the address shows, once it is what is wanted or the time is over."""
@@ -111,6 +118,7 @@ class Case:
         action, bed = self.action, self.bed
         action.prepare()
         self.moment.arm(bed.state)
+        bed.job = self.moment.job
         self.watch = Watch(bed.platform, action.url, *action.allowed, pause=0.15)
         self.ledger = Ledger(bed.platform, bed.project)
         before = len(bed.state.deployments(action.service))
@@ -162,6 +170,15 @@ class Case:
                     self.ledger.remove()
         return broken
 
+    def _wait_for_another(self):
+        if not self.left:
+            raise Broken("exactly one other worker goes on", f"{self.fault.words} hit no worker")
+        try:
+            wait_until(lambda: self.left.is_taken(self.bed), ANOTHER_WITHIN, "another worker", 0.05)
+        except AssertionError as error:
+            self.fault.end(self.bed)
+            raise Broken("exactly one other worker goes on", error) from None
+
     def _begin(self, broken):
         self.begun.set()
         try:
@@ -185,19 +202,62 @@ class Case:
     def _inject(self):
         try:
             self.moment.wait(self.begun, self.over)
+            job = self.bed.job() if len(self.bed.members) > 1 else None
             self.fault.begin(self.bed)
             self.injected += 1
+            self.left = Left.of(self, job)
             if self.fault.until_over:
                 self.over.wait(600)
+            elif self.fault.until_another:
+                self._wait_for_another()
             elif self.fault.kind not in ("forward", "backward"):
                 time.sleep(self.fault.seconds)
             self.fault.end(self.bed)
         except Never as error:
             self.error = Broken("the moment", error)
+        except Broken as error:
+            self.error = error
         except Exception as error:  # what should have come back did not
             self.error = Broken("what was hit comes back", f"{error!r}"[:1500])
         finally:
             self.lifted.set()
+
+
+class Left:
+    """What a worker had when a fault hit it: a job, or something that it did for all."""
+
+    def __init__(self, member, role, job, deployment):
+        self.member, self.id, self.role, self.job, self.deployment = member, member.id, role, job, deployment
+        self.log_from = member.log.stat().st_size if member.log.exists() else 0
+
+    @classmethod
+    def of(cls, case, job):
+        """What it was; None when no worker was hit. `job` is as it was before."""
+        bed, hit = case.bed, case.fault.hit
+        member = next((one for one in bed.members if len(bed.members) > 1 and hit in (one.name, f"{one.name}-database")), None)
+        if member is None or member not in bed.platform.workers:
+            return None
+        role = next((role for role in LEADERS if case.fault.target.startswith(role)), None)
+        held = job if not role and job and job["status"] == "running" and job["owner"] == member.id else None
+        deployment = None
+        if held and held["name"] == "deploy":
+            # What it had sent already is committed by now, or never.
+            time.sleep(0.3)
+            deployment = bed.state.rows("SELECT status FROM deployments WHERE id = ?", held["subject"])[0]["status"]
+        return cls(member, role, held, deployment)
+
+    def is_taken(self, bed):
+        """Whether another worker has it, or it is over."""
+        if self.role:
+            return bed.platform.leader(self.role) not in (None, self.member)
+        now = bed.state.rows("SELECT owner, status FROM jobs WHERE id = ?", self.job["id"]) if self.job else []
+        return not now or now[0]["owner"] != self.id or now[0]["status"] in ("done", "failed")
+
+    def said_since(self, words):
+        """Whether its log says so since it was hit."""
+        with open(self.member.log, errors="replace") as log:
+            log.seek(self.log_from)
+            return any(words in line for line in log)
 
 
 def run(bed, scenario):
@@ -216,7 +276,8 @@ def run(bed, scenario):
         if result.broken:
             bed.keep_log(scenario)
             # The next scenario begins with a server that this one did not spoil.
-            bed.programs["server"].kill()
+            for member in bed.members:
+                member.kill()
         bed.mend()
         with contextlib.suppress(Exception):
             case.action.remove()

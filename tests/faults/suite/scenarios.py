@@ -122,7 +122,7 @@ def _proxy():
 
 
 def _disks():
-    """No room: for the state, for the work directories, for the server's own log."""
+    """No room: for the state, for the work directories, for the server's own log, for images, for a database server."""
     group = "disks"
     for action in ("deploy an image", "deploy what builds slowly", "deploy what ends at once", "stop"):
         yield Scenario(group, action, "data full 4", "+0.5", bed="data", or_ends=FAILED)
@@ -133,6 +133,27 @@ def _disks():
     for action in ("deploy an image", "deploy what ends at once", "remove the service"):
         yield Scenario(group, action, "log full until over", "before", bed="log", or_ends=())
     yield Scenario(group, "nothing", "log full 5", "+0.1", bed="log")
+    # The engine's store: while it builds, while it makes instances, while it pulls.
+    for action, fault, moment in (
+        ("deploy what builds slowly", "images full 6", "journal build started +1"),
+        ("deploy from Git", "images full until over", "before"),
+        ("deploy an image", "images full 6", "before"),
+        ("restart", "images full 6", "before"),
+        ("remove the service", "images full 6", "before"),
+        ("nothing", "images full 6", "+0.1"),
+    ):
+        yield Scenario(group, action, fault, moment, bed="images", or_ends=FAILED, within=240)
+    for fault, moment in (("images full until over", "before"), ("images full 6", "journal build done")):
+        yield Scenario(group, "deploy from Git", fault, moment, bed="images-remote", or_ends=FAILED, within=240)
+    for kind in ("postgresql", "mariadb"):
+        for action, moment in (
+            ("deploy an image", "+0.5"),
+            ("deploy what builds slowly", "journal build started +1"),
+            ("deploy from Git", "before"),
+            ("remove the service", "before"),
+            ("nothing", "+0.1"),
+        ):
+            yield Scenario(group, action, "database full 20", moment, bed=f"disk-{kind}", or_ends=FAILED, within=400)
 
 
 def _clock():
@@ -167,6 +188,79 @@ def _database(kind):
     for moment in FORWARD:
         yield Scenario(kind, "deploy an image", "database reset", moment, bed=kind, or_ends=FAILED, within=240)
         yield Scenario(kind, "deploy an image", "server killed", moment, bed=kind)
+    # Away for longer than anybody waits.
+    for fault in ("database refusing 90", "database killed 90", "database silent 90"):
+        for action, moment in (("deploy what builds slowly", "journal build started +1"), ("deploy what starts slowly", "journal release started +0.5")):
+            yield Scenario(kind, action, fault, moment, bed=kind, or_ends=FAILED, within=600)
+
+
+def _workers(kind):
+    """Two workers and two API processes on one database: what one leaves, exactly one other goes on with."""
+    bed = f"several-{kind}"
+
+    def one(action, fault, moment, **more):
+        return Scenario("workers", action, fault, moment, bed=bed, **{"within": 240, **more})
+
+    # kill -9 at each entry of the journal; it stays away, so that only the other one can go on.
+    for action in ("deploy an image", "deploy from Git"):
+        for moment in FORWARD:
+            yield one(action, "worker killed until over", moment)
+    for moment in ("journal giving-up started", "journal release undone", "journal build undone", "journal provision undone"):
+        yield one("deploy what ends at once", "worker killed until over", moment)
+        yield one("deploy what is cancelled", "worker killed until over", moment)
+    for moment in ("journal giving-up started", "journal check undone"):
+        yield one("deploy what does not answer", "worker killed until over", moment)
+    for action, job in (("restart", "restart-service"), ("stop", "stop-service"), ("start", "start-service"), ("remove the service", "remove-service")):
+        yield one(action, "worker killed until over", f"job {job} running +0.1")
+    # Both race for what one of them left.
+    for action, moment in (("deploy what builds slowly", "journal build started +1.5"), ("deploy what starts slowly", "journal release started +1")):
+        yield one(action, "worker killed", moment)
+    # Frozen past its lease: it wakes while another one works on it, and after that.
+    slow = (
+        ("deploy what builds slowly", "journal build started +1.5"),
+        ("deploy what starts slowly", "journal release started +1"),
+        ("deploy what answers slowly", "journal check started +0.7"),
+        ("deploy what ends at once", "journal giving-up started"),
+        ("restart", "job restart-service running +0.1"),
+    )
+    for action, moment in slow:
+        yield one(action, "worker frozen until another", moment)
+        yield one(action, "worker frozen until over", moment)
+    # Cut off from the database until its lease is another's, and back.
+    for action, moment in slow:
+        yield one(action, "worker-database refusing until another", moment)
+        yield one(action, "worker-database silent until another", moment)
+    yield one("deploy what starts slowly", "worker-database half-open", "journal release started +1")
+    # Told to stop, in each phase.
+    short = kind == "postgresql"
+    for status in ("provisioning", "building", "releasing", "checking"):
+        yield one("deploy from Git", "worker stopped until over", f"status {status}")
+    for moment in FORWARD:
+        yield one("deploy an image", "worker stopped until over", moment, short=short and moment == "journal release started")
+    for action, moment in slow:
+        yield one(action, "worker stopped until over", moment)
+    for moment in ("job deploy waiting", "job retire-instances running"):
+        yield one("deploy an image", "worker stopped 1", moment)
+    # What one does for all.
+    for fault in ("reconciler killed until another", "reconciler frozen until another", "reconciler-database refusing until another", "reconciler stopped until another"):
+        yield one("lose an instance", fault, "before")
+    for fault in ("output killed until another", "output frozen until another", "output-database silent until another", "output stopped until another"):
+        yield one("print lines", fault, "+1")
+    # An API process that has taken half of something, or all of it and not answered.
+    for moment in ("+0.5", "+2", "job deploy waiting", "journal build started"):
+        yield one("deploy what is uploaded slowly", "api-1 killed 2", moment)
+    for api in ("api-1", "api-2"):
+        for action, job in (("deploy an image", "deploy"), ("restart", "restart-service"), ("remove the service", "remove-service")):
+            yield one(action, f"{api} killed 2", f"job {job} waiting")
+    yield one("deploy what is uploaded slowly", "api-1 stopped 1", "+0.5", short=short)
+    yield one("deploy an image", "api-2 frozen 20", "+0")
+    # The database of all of them, while two work.
+    for fault in ("database killed 2", "database frozen 5", "database frozen 30", "database reset", "database half-open", "database refusing 20", "database silent 20"):
+        yield one("deploy two at once", fault, "journal build started +1", or_ends=FAILED, within=400)
+    for fault in ("database refusing 90", "database killed 90"):
+        yield one("deploy two at once", fault, "journal build started +1", or_ends=FAILED, within=600)
+    for moment in FORWARD:
+        yield one("deploy an image", "database reset", moment, or_ends=FAILED)
 
 
 GROUPS = {
@@ -180,6 +274,7 @@ GROUPS = {
     "links": _links,
     "postgresql": lambda: _database("postgresql"),
     "mariadb": lambda: _database("mariadb"),
+    "workers": lambda: (one for kind in ("postgresql", "mariadb") for one in _workers(kind)),
 }
 
 

@@ -1,4 +1,5 @@
-"""A storm: faults at random under load, with deployments going on all the time. The same seed makes the same schedule."""
+"""A storm: faults at random under load, with deployments going on all the time; of one process, or of several on one
+database. The same seed makes the same schedule."""
 
 import itertools
 import random
@@ -6,6 +7,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from types import SimpleNamespace
 
 import httpx
 
@@ -14,15 +16,21 @@ from bed.load import Watch
 from bed.processes import wait_until
 
 from . import promises
-from .actions import OVER
-from .beds import BEDS, Bed
+from .beds import BEDS, LEADERS, Bed
 from .faults import Fault
 from .ledger import Ledger
-from .promises import Broken
+from .promises import OVER, Broken
 
-# What may happen, and the longest that it lasts. Server faults come more often: there is most to be lost.
-FAULTS = (
-    ("server killed", 2), ("server killed", 2), ("server killed", 2), ("server frozen", 20),
+# What may happen, and the longest that it lasts. Faults of the platform come more often: there is most to be lost.
+SERVER = (("server killed", 2), ("server killed", 2), ("server killed", 2), ("server frozen", 20))
+# Killed and frozen also for longer than a lease lasts, so that another one goes on.
+PROCESSES = (
+    *((f"worker-{number} {kind}", longest) for number in (1, 2) for kind, longest in (("killed", 2), ("killed", 30), ("frozen", 30), ("stopped", 5))),
+    *((f"api-{number} {kind}", longest) for number in (1, 2) for kind, longest in (("killed", 5), ("frozen", 10), ("stopped", 5))),
+    *((f"worker-{number}-database {kind}", longest) for number in (1, 2) for kind, longest in (("refusing", 30), ("silent", 30), ("half-open", 0))),
+    ("database killed", 4), ("database frozen", 12), ("database refusing", 8), ("database slow", 8), ("database silent", 12), ("database reset", 0), ("database half-open", 0),
+)  # fmt: skip
+COUNTERPARTS = (
     ("engine killed", 3), ("engine frozen", 12), ("engine refusing", 6), ("engine slow", 8), ("engine silent", 12), ("engine reset", 0), ("engine half-open", 0),
     ("buildkit killed", 3), ("buildkit frozen", 10), ("buildkit refusing", 5), ("buildkit slow", 8), ("buildkit reset", 0), ("buildkit half-open", 0),
     ("registry killed", 3), ("registry frozen", 10), ("registry refusing", 5), ("registry slow", 8), ("registry reset", 0),
@@ -41,11 +49,12 @@ class Prefix:
         return text.startswith("storm ")
 
 
-def schedule(minutes, seed):
+def schedule(minutes, seed, several):
     """When which fault begins: a list of seconds and words. Two may overlap, never on one target."""
+    faults = (*(PROCESSES if several else SERVER), *COUNTERPARTS)
     chance, at, free, planned = random.Random(seed), 5.0, {}, []
     while at < minutes * 60:
-        words, longest = chance.choice(FAULTS)
+        words, longest = chance.choice(faults)
         seconds = round(chance.uniform(0.3, longest), 1) if longest else 0
         target = words.split()[0]
         if free.get(target, 0) <= at:
@@ -181,17 +190,18 @@ class Deployer:
             raise Broken("it goes on", f"{self.name} does not show {self.text!r}")
 
 
-def main(minutes, seed):
+def main(minutes, seed, several=False):
     """Runs a storm; 0 when every promise was kept."""
-    planned = schedule(minutes, seed)
-    print(f"storm of {minutes:g} minutes, seed {seed}: {len(planned)} faults", flush=True)
+    planned = schedule(minutes, seed, several)
+    print(f"storm of {minutes:g} minutes{' over several processes' if several else ''}, seed {seed}: {len(planned)} faults", flush=True)
     began = time.monotonic()
 
     def say(words):
         print(f"[{time.monotonic() - began:7.1f} s] {words}", flush=True)
 
     broken, done = [], []
-    bed = Bed("whole", **BEDS["whole"])
+    name = "whole-several" if several else "whole"
+    bed = Bed(name, **BEDS[name])
     try:
         deployers = [Deployer(bed, number, seed, say) for number in (1, 2)]
         # One that nobody deploys: it has no reason at all ever to fail.
@@ -226,7 +236,7 @@ def main(minutes, seed):
         print(f"actions: {dict(sum((one.ends for one in deployers), Counter()))}")
         print(f"faults: {dict(Counter(' '.join(fault.words.split()[:2]) for fault in done))}")
         if broken:
-            print(bed.platform.serve.tail(60))
+            print(bed.tails(60))
     finally:
         bed.close()
     for error in broken:
@@ -273,6 +283,18 @@ def _after(bed, deployers, steady, ledger, done, began):
     if gone := ledger.missing():
         broken.append(Broken("no acknowledged write is missing", f"{len(gone)}: {gone[:5]}"))
     for one in (*deployers, steady):
+        keep(lambda one=one: promises.nothing_ran_twice(_calm(bed, one)))
         keep(one.check)
         keep(lambda one=one: bed.platform.settled(one.service, 90))
+    if len(bed.members) > 1:
+        keep(lambda: promises.eventually("each thing that one does for all is done by one that lives", lambda: _not_led(bed), 90))
     return broken
+
+
+def _calm(bed, deployer):
+    """A case of which only the history counts."""
+    return SimpleNamespace(bed=bed, action=SimpleNamespace(service=deployer.service, stays=False), deployments_wanted=None)
+
+
+def _not_led(bed):
+    return [name for name in LEADERS if bed.platform.leader(name) is None]
