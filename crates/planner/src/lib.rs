@@ -16,6 +16,7 @@ mod dockerfile;
 mod go;
 mod ignore;
 mod node;
+mod overrides;
 mod plan;
 mod procfile;
 mod python;
@@ -28,10 +29,12 @@ mod versions;
 
 pub use base_images::base_images_of_dockerfile;
 pub use dockerfile::VARIABLES_DIGEST_ARGUMENT;
+pub use overrides::ApplicationFile;
 pub use plan::{Fact, Plan};
 pub use refusal::Refusal;
 pub use settings::Settings;
 
+use overrides::Overrides;
 use settings::Choice;
 use survey::Survey;
 use tree::{Tree, shown};
@@ -39,8 +42,9 @@ use tree::{Tree, shown};
 /// Plans the application in a directory. A `Dockerfile` in it is not looked at: whoever has one needs no plan.
 pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal> {
     let tree = Tree::open(root)?;
-    let mut survey = Survey::begin(&tree, settings)?;
-    let provider = choose_provider(&tree, settings)?;
+    let overrides = Overrides::read(&tree)?;
+    let mut survey = Survey::begin(&tree, settings, overrides)?;
+    let provider = choose_provider(&survey)?;
     let outcome = match provider {
         Provider::Go => go::plan(&mut survey)?,
         Provider::Python => python::plan(&mut survey)?,
@@ -60,8 +64,9 @@ enum Provider {
 
 /// The first language whose files are there: a Python application with a `package.json` for its stylesheets is a
 /// Python application.
-fn choose_provider(tree: &Tree, settings: &Settings) -> Result<Provider, Refusal> {
-    if let Some(chosen) = settings.chosen(Choice::Provider) {
+fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
+    let tree = survey.tree;
+    if let Some(chosen) = survey.chosen(Choice::Provider) {
         return match chosen.value.as_str() {
             "go" => Ok(Provider::Go),
             "python" => Ok(Provider::Python),
@@ -83,7 +88,7 @@ fn choose_provider(tree: &Tree, settings: &Settings) -> Result<Provider, Refusal
         Ok(Provider::Python)
     } else if node::is_a_lone_script(tree) {
         Ok(Provider::Node)
-    } else if static_site::is_there(tree) || settings.chosen(Choice::Output).is_some() {
+    } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Ok(Provider::Static)
     } else {
         Err(unknown(tree))

@@ -5,29 +5,39 @@ use crate::{Refusal, command::Command, tree::Tree};
 /// The commands that matter here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Procfile {
-    pub(crate) web: Option<Command>,
+    /// The process that is started: `web`, else the only other one, by its name.
+    pub(crate) start: Option<(String, Command)>,
     pub(crate) has_release: bool,
+    /// Processes that are not started.
     pub(crate) others: Vec<String>,
 }
 
 impl Procfile {
     pub(crate) fn read(tree: &Tree) -> Result<Self, Refusal> {
         let mut found = Self::default();
-        for line in tree.text("Procfile")?.unwrap_or_default().lines() {
+        let mut others: Vec<(String, &str)> = Vec::new();
+        let text = tree.text("Procfile")?.unwrap_or_default();
+        for line in text.lines() {
             let line = line.trim();
             let Some((name, command)) = line.split_once(':').filter(|_| !line.starts_with('#')) else {
                 continue;
             };
             match (name.trim(), command.trim()) {
                 (_, "") => {}
-                ("web", command) if found.web.is_none() => {
-                    found.web = Some(Command::parse(command, "web in the Procfile")?);
+                ("web", command) if found.start.is_none() => {
+                    found.start = Some(("web".to_owned(), Command::parse(command, "web in the Procfile")?));
                 }
                 ("release", _) => found.has_release = true,
                 ("web", _) => {}
-                (other, _) => found.others.push(crate::tree::shown(other)),
+                (other, command) => others.push((crate::tree::shown(other), command)),
             }
         }
+        if let (None, [(name, command)]) = (&found.start, others.as_slice()) {
+            let command = Command::parse(command, &format!("{name} in the Procfile"))?;
+            found.start = Some((name.clone(), command));
+            return Ok(found);
+        }
+        found.others = others.into_iter().map(|(name, _)| name).collect();
         Ok(found)
     }
 }

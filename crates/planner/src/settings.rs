@@ -49,6 +49,26 @@ impl Choice {
         Self::GoPackage,
     ];
 
+    /// Choices by language in our own file: the table, the language's name there, the choice.
+    const BY_LANGUAGE: &'static [(&'static str, &'static str, Self)] = &[
+        ("versions", "node", Self::NodeVersion),
+        ("versions", "python", Self::PythonVersion),
+        ("packages", "go", Self::GoPackage),
+    ];
+
+    /// The choice behind a name in a table of our own file.
+    pub(crate) fn of_table(table: &str, name: &str) -> Option<Self> {
+        let mut all = Self::BY_LANGUAGE.iter();
+        all.find(|(of, language, _)| *of == table && *language == name)
+            .map(|(_, _, choice)| *choice)
+    }
+
+    /// The names in a table of our own file.
+    pub(crate) fn names_of(table: &str) -> Vec<&'static str> {
+        let of_it = Self::BY_LANGUAGE.iter().filter(|(of, _, _)| *of == table);
+        of_it.map(|(_, language, _)| *language).collect()
+    }
+
     /// The variables that carry the choice, ours first, then those that users bring along from Railpack.
     fn variables(self) -> &'static [&'static str] {
         match self {

@@ -4,6 +4,7 @@ use crate::{
     Fact, Plan, Refusal, Settings, base_images_of_dockerfile,
     command::{Command, is_variable_name, relative_path},
     dockerfile::{Caches, Dockerfile, Variables},
+    overrides::{OWN, Overrides},
     procfile::Procfile,
     settings::{Choice, Chosen},
     tree::{Tree, shown},
@@ -20,6 +21,7 @@ pub(crate) struct Survey<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) settings: &'a Settings,
     pub(crate) procfile: Procfile,
+    overrides: Overrides,
     facts: Vec<Fact>,
     warnings: Vec<String>,
 }
@@ -37,7 +39,7 @@ pub(crate) struct Outcome {
 }
 
 impl<'a> Survey<'a> {
-    pub(crate) fn begin(tree: &'a Tree, settings: &'a Settings) -> Result<Self, Refusal> {
+    pub(crate) fn begin(tree: &'a Tree, settings: &'a Settings, overrides: Overrides) -> Result<Self, Refusal> {
         let key = &settings.cache_key;
         let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
         if key.len() > 128 || !key.chars().all(plain) {
@@ -64,6 +66,7 @@ impl<'a> Survey<'a> {
             tree,
             settings,
             procfile: Procfile::read(tree)?,
+            overrides,
             facts: Vec::new(),
             warnings: Vec::new(),
         };
@@ -77,16 +80,13 @@ impl<'a> Survey<'a> {
                  the start command."
             ));
         }
-        for other in [
-            "railpack.json",
-            "railpack.toml",
-            "nixpacks.toml",
-            "nixpacks.json",
-            "app.json",
-        ] {
-            if tree.has(other) && other != "app.json" {
+        for warning in std::mem::take(&mut survey.overrides.warnings) {
+            survey.warn(&warning);
+        }
+        for other in ["railpack.toml", "nixpacks.toml", "nixpacks.json"] {
+            if tree.has(other) {
                 survey.warn(&format!(
-                    "{other} is not read by this planner. Its settings can be given as the service's."
+                    "{other} is not read by this planner. Its settings can be given as the service's, or in {OWN}."
                 ));
             }
         }
@@ -114,8 +114,9 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// What the user decided: for the service, else in the application's own files.
     pub(crate) fn chosen(&self, choice: Choice) -> Option<Chosen> {
-        self.settings.chosen(choice)
+        self.settings.chosen(choice).or_else(|| self.overrides.chosen(choice))
     }
 
     /// A command that the user chose, which is also told.
@@ -128,16 +129,22 @@ impl<'a> Survey<'a> {
         Ok(Some(command))
     }
 
-    /// The start command that wins over what a provider would find: the user's, then the Procfile's.
+    /// The start command that wins over what a provider would find: the user's, then that of the application's own file,
+    /// then the Procfile's.
     pub(crate) fn start_override(&mut self) -> Result<Option<Command>, Refusal> {
         if let Some(command) = self.chosen_command(Choice::Start, "start command")? {
             return Ok(Some(command));
         }
-        let Some(web) = self.procfile.web.clone() else {
+        let Some((name, command)) = self.procfile.start.clone() else {
             return Ok(None);
         };
-        self.fact("start command", web.text(), "web in the Procfile");
-        Ok(Some(web))
+        self.fact("start command", command.text(), &format!("{name} in the Procfile"));
+        if name != "web" {
+            self.warn(&format!(
+                "The Procfile has no `web`: `{name}`, its only process, is started. It is live once it listens on PORT."
+            ));
+        }
+        Ok(Some(command))
     }
 
     /// The folder to serve, if the user chose one.

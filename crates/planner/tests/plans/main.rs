@@ -6,5 +6,6 @@ mod go;
 mod hostile;
 mod node;
 mod of_others;
+mod overrides;
 mod python;
 mod static_site;

@@ -1,0 +1,156 @@
+//! What an application's own files decide.
+
+use crate::common::{cmd, fact, plan, refusal, settings, start, try_plan, with_variables};
+use planner::Settings;
+
+const PACKAGE: (&str, &str) = ("package.json", r#"{"scripts": {"start": "node a.js"}}"#);
+const LOCK: (&str, &str) = ("package-lock.json", r#"{"lockfileVersion": 3, "packages": {}}"#);
+
+#[test]
+fn our_own_file_wins_over_what_is_found_and_says_where() {
+    let plan = plan(&[
+        PACKAGE,
+        LOCK,
+        ("Procfile", "web: node procfile.js"),
+        (
+            "click-deploy.toml",
+            "start_command = \"node mine.js --port $PORT\"\n\n[versions]\nnode = \"22\"\n",
+        ),
+    ]);
+    assert!(start(&plan).contains("node mine.js"), "{}", plan.dockerfile);
+    assert_eq!(fact(&plan, "start command").1, "start_command in click-deploy.toml:1");
+    assert_eq!(
+        fact(&plan, "node version").1,
+        "versions.node in click-deploy.toml:4 asks for 22"
+    );
+    assert!(
+        plan.base_images.iter().all(|image| image.starts_with("node:22")),
+        "{:?}",
+        plan.base_images
+    );
+}
+
+#[test]
+fn what_the_user_set_for_the_service_wins_over_the_file() {
+    let files = [PACKAGE, LOCK, ("click-deploy.toml", "start_command = 'node file.js'\n")];
+    let set = Settings {
+        start_command: Some("node service.js".to_owned()),
+        ..settings()
+    };
+    assert!(start(&try_plan(&files, &set).unwrap()).contains("node service.js"));
+    let variable = with_variables(&[("RAILPACK_START_CMD", "node variable.js")]);
+    assert!(start(&try_plan(&files, &variable).unwrap()).contains("node variable.js"));
+}
+
+#[test]
+fn a_file_that_is_wrong_is_refused_with_the_line() {
+    let wrong = |text: &str| refusal(&[PACKAGE, LOCK, ("click-deploy.toml", text)]);
+    let unknown = wrong("\nstart_comand = 'x'\n");
+    assert!(
+        unknown.contains("click-deploy.toml") && unknown.contains("start_comand") && unknown.contains("line 2"),
+        "{unknown}"
+    );
+    assert!(wrong("start_command = ").contains("line 1"));
+    let language = wrong("[versions]\ncobol = '1'\n");
+    assert!(
+        language.contains("versions.cobol") && language.contains("node"),
+        "{language}"
+    );
+    assert!(wrong("provider = 'cobol'\n").contains("provider in click-deploy.toml:1"));
+}
+
+#[test]
+fn the_common_fields_of_railpack_json_are_honoured_and_the_others_told() {
+    let plan = plan(&[
+        PACKAGE,
+        LOCK,
+        (
+            "railpack.json",
+            r#"{
+                "$schema": "https://schema.railpack.com",
+                "provider": "node",
+                "packages": {"node": "20", "ffmpeg": "7"},
+                "caches": {"x": {}},
+                "steps": {"build": {"commands": ["npm run one", {"cmd": "npm run two"}]}, "install": {"commands": ["...", "echo"]}},
+                "deploy": {"startCommand": "node railpack.js", "aptPackages": ["curl"]}
+            }"#,
+        ),
+    ]);
+    assert!(start(&plan).contains("node railpack.js"), "{}", plan.dockerfile);
+    assert!(
+        plan.dockerfile.contains("npm run one && npm run two"),
+        "{}",
+        plan.dockerfile
+    );
+    assert_eq!(
+        fact(&plan, "node version").1,
+        "packages.node in railpack.json asks for 20"
+    );
+    let told = plan
+        .warnings
+        .iter()
+        .find(|warning| warning.contains("railpack.json"))
+        .unwrap();
+    for part in ["packages.ffmpeg", "caches", "steps.install", "deploy.aptPackages"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("schema"), "{told}");
+}
+
+#[test]
+fn our_own_file_wins_over_railpacks() {
+    let plan = plan(&[
+        PACKAGE,
+        LOCK,
+        ("click-deploy.toml", "start_command = 'node own.js'\n"),
+        ("railpack.json", r#"{"deploy": {"startCommand": "node railpack.js"}}"#),
+    ]);
+    assert!(start(&plan).contains("node own.js"));
+}
+
+#[test]
+fn a_railpack_json_that_is_none_is_refused() {
+    for text in ["", "[]", "{", "\"x\""] {
+        assert!(
+            refusal(&[PACKAGE, LOCK, ("railpack.json", text)]).contains("railpack.json"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_program_can_be_chosen_in_the_file() {
+    const MAIN: &str = "package main\n\nfunc main() {}\n";
+    let plan = plan(&[
+        ("go.mod", "module example.com/team/shop\n\ngo 1.22\n"),
+        ("cmd/one/main.go", MAIN),
+        ("cmd/two/main.go", MAIN),
+        ("click-deploy.toml", "[packages]\ngo = './cmd/two'\n"),
+    ]);
+    assert_eq!(cmd(&plan), ["/app/bin/two"]);
+}
+
+#[test]
+fn the_only_process_of_a_procfile_is_started_and_of_several_the_web_one() {
+    let only = plan(&[PACKAGE, LOCK, ("Procfile", "worker: node work.js\n")]);
+    assert!(start(&only).contains("node work.js"), "{}", only.dockerfile);
+    assert_eq!(fact(&only, "start command").1, "worker in the Procfile");
+    assert!(
+        only.warnings.iter().any(|warning| warning.contains("has no `web`")),
+        "{:?}",
+        only.warnings
+    );
+    let several = plan(&[PACKAGE, LOCK, ("Procfile", "worker: node work.js\nweb: node web.js\n")]);
+    assert!(start(&several).contains("node web.js"));
+    assert!(
+        several.warnings.iter().any(|warning| warning.contains("(worker)")),
+        "{:?}",
+        several.warnings
+    );
+    let unclear = plan(&[
+        PACKAGE,
+        LOCK,
+        ("Procfile", "worker: node work.js\nclock: node clock.js\n"),
+    ]);
+    assert!(start(&unclear).contains("a.js"), "{}", unclear.dockerfile);
+}
