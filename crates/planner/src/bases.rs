@@ -3,7 +3,9 @@
 
 /// Majors of Node.js for which a base image is promised, newest first.
 pub(crate) const NODE_MAJORS: &[u64] = &[24, 22, 20];
-/// The current long-term-support major.
+/// Majors of Node.js whose maintenance has ended, and since when (nodejs.org/en/about/previous-releases).
+pub(crate) const NODE_ENDED: &[(u64, &str)] = &[(20, "April 2026")];
+/// The long-term-support major that is used when nothing asks for another.
 pub(crate) const NODE_DEFAULT: u64 = 24;
 /// Minors of Python 3 for which a base image is promised, newest first.
 pub(crate) const PYTHON_MINORS: &[u64] = &[13, 11];

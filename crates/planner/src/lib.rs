@@ -24,6 +24,7 @@ mod refusal;
 mod settings;
 mod static_site;
 mod survey;
+mod tool_versions;
 mod tree;
 mod versions;
 

@@ -5,6 +5,7 @@ use crate::{
     node::package::Package,
     settings::Choice,
     survey::Survey,
+    tool_versions,
     tree::shown,
     versions::{Match, Range, node_line},
 };
@@ -42,6 +43,12 @@ pub(crate) fn choose(survey: &mut Survey<'_>, package: &Package) -> Result<u64, 
         &major.to_string(),
         &format!("{because} asks for {wish}"),
     );
+    if let Some((_, since)) = bases::NODE_ENDED.iter().find(|(ended, _)| *ended == major) {
+        survey.warn(&format!(
+            "Node.js {major} has had no security fixes since {since}. Ask for {} or newer.",
+            bases::NODE_DEFAULT
+        ));
+    }
     Ok(major)
 }
 
@@ -65,15 +72,7 @@ fn wish(survey: &Survey<'_>, package: &Package) -> Result<Option<(String, String
     if let Some(version) = package.text(&["volta", "node"]) {
         return Ok(Some((version.to_owned(), "volta.node in package.json".to_owned())));
     }
-    let tools = survey.tree.text(".tool-versions")?.unwrap_or_default();
-    let tool = tools
-        .lines()
-        .filter_map(|line| line.trim().split_once(char::is_whitespace));
-    let version = tool
-        .filter(|(name, _)| matches!(*name, "nodejs" | "node"))
-        .map(|(_, version)| version.trim())
-        .next();
-    Ok(version.map(|version| (version.to_owned(), ".tool-versions".to_owned())))
+    tool_versions::wish(survey.tree, &["nodejs", "node"])
 }
 
 /// npm's ranges, and the names that nvm knows.

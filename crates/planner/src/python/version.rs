@@ -7,6 +7,7 @@ use crate::{
     python::lock,
     settings::Choice,
     survey::Survey,
+    tool_versions,
     tree::shown,
     versions::{Match, Range, python_line},
 };
@@ -129,7 +130,5 @@ fn wish(survey: &Survey<'_>, project: &Table, pipfile: &Table) -> Result<Option<
     if found.is_some() {
         return Ok(found);
     }
-    let tools = survey.tree.text(".tool-versions")?.unwrap_or_default();
-    let version = tools.lines().find_map(|line| line.trim().strip_prefix("python "));
-    Ok(version.map(|version| (version.trim().to_owned(), ".tool-versions".to_owned())))
+    tool_versions::wish(survey.tree, &["python"])
 }

@@ -69,16 +69,16 @@ fn the_version_comes_from_the_first_place_that_names_one() {
         version(&[package(r#"{"engines":{"node":"22.x"}}"#), (".nvmrc", "20")]),
         ("node:22-slim".into(), 0)
     );
-    assert_eq!(version(&[empty, (".nvmrc", "v20.11.0\n")]), ("node:20-slim".into(), 0));
+    assert_eq!(version(&[empty, (".nvmrc", "v22.11.0\n")]), ("node:22-slim".into(), 0));
     assert_eq!(version(&[empty, (".nvmrc", "lts/jod")]), ("node:22-slim".into(), 0));
     assert_eq!(version(&[empty, (".node-version", "22")]), ("node:22-slim".into(), 0));
     assert_eq!(
-        version(&[empty, (".tool-versions", "python 3.9\nnodejs 20.1.0\n")]),
-        ("node:20-slim".into(), 0)
+        version(&[empty, (".tool-versions", "python 3.9\nnodejs 22.1.0\n")]),
+        ("node:22-slim".into(), 0)
     );
     assert_eq!(
         version(&[package(r#"{"engines":{"node":"16"}}"#)]),
-        ("node:20-slim".into(), 1)
+        ("node:20-slim".into(), 2)
     );
     assert_eq!(
         version(&[package(r#"{"engines":{"node":"what"}}"#)]),
@@ -551,4 +551,45 @@ fn what_the_dockerignore_leaves_out_is_not_copied_by_name() {
     assert!(plan.dockerfile.contains("COPY package.json ./"), "{}", plan.dockerfile);
     assert!(plan.dockerfile.contains("npm install"));
     assert_eq!(plan.dockerignore, None);
+}
+
+#[test]
+fn versions_of_tool_managers_are_read_with_their_line() {
+    let of = |file: &str, text: &str| {
+        let plan = plan(&[("package.json", r#"{"scripts": {"start": "node a.js"}}"#), (file, text)]);
+        let (version, because) = fact(&plan, "node version");
+        (version.to_owned(), because.to_owned())
+    };
+    let wanted = |because: &str| ("22".to_owned(), format!("{because} asks for 22.3.0"));
+    assert_eq!(
+        of(".tool-versions", "# tools\nruby 3.3\nnodejs 22.3.0 20.1.0\n"),
+        wanted(".tool-versions:3")
+    );
+    assert_eq!(
+        of("mise.toml", "[tools]\nnode = '22.3.0'\n"),
+        wanted("tools.node in mise.toml")
+    );
+    assert_eq!(
+        of(".mise.toml", "[tools]\nnode = ['22.3.0', '20']\n"),
+        wanted("tools.node in .mise.toml")
+    );
+    assert_eq!(
+        of("mise.toml", "[tools.node]\nversion = '22.3.0'\n"),
+        wanted("tools.node in mise.toml")
+    );
+    let refused = refusal(&[
+        ("package.json", r#"{"scripts": {"start": "node a.js"}}"#),
+        ("mise.toml", "[tools"),
+    ]);
+    assert!(refused.contains("mise.toml"), "{refused}");
+}
+
+#[test]
+fn a_version_that_gets_no_fixes_any_more_is_warned_of() {
+    let plan = plan(&[(
+        "package.json",
+        r#"{"scripts": {"start": "node a.js"}, "engines": {"node": "20"}}"#,
+    )]);
+    let warned = |text: &str| plan.warnings.iter().any(|warning| warning.contains(text));
+    assert!(warned("no security fixes since April 2026"), "{:?}", plan.warnings);
 }
