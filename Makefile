@@ -1,6 +1,6 @@
 # Few verbs, each the same as in CI. The work is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down clean-demo dev test test-faults check openapi bench-deploy bench-store
+.PHONY: help demo down clean-demo dev test test-faults check openapi bench-deploy bench-store bench-planner
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,3 +34,6 @@ bench-deploy: ## seconds of a deployment beside the bare tools in sequence
 
 bench-store: ## lists, logs, claims and memory by size, on each database
 	@scripts/bench-store
+
+bench-planner: ## milliseconds of a plan by the number of files, beside one walk over them
+	@cargo bench --quiet -p planner --bench plan

@@ -174,27 +174,43 @@ impl Tree {
     /// Every folder below (and including) `folder` that may hold the application's code, nearest first.
     pub(crate) fn walk(&self, folder: &str) -> Vec<String> {
         let mut folders = vec![folder.to_owned()];
-        let mut level = folders.clone();
+        self.walk_until(folder, |below, _| {
+            folders.extend(below.iter().cloned());
+            false
+        });
+        folders
+    }
+
+    /// Whether there is a file whose name is wanted, in any folder that may hold the application's code.
+    pub(crate) fn any_file(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        let mut found = false;
+        self.walk_until("", |_, entries| {
+            found = entries.iter().any(|entry| !entry.is_folder && wanted(&entry.name));
+            found
+        });
+        found
+    }
+
+    /// Reads each folder once, nearest first, until `stop` says so: it is shown the folders in it, and all that is in it.
+    fn walk_until(&self, folder: &str, mut stop: impl FnMut(&[String], &[Entry]) -> bool) {
+        let mut level = vec![folder.to_owned()];
         let mut seen = 0;
         for _ in 0..DEEPEST_WALK {
             let mut next = Vec::new();
             for above in &level {
                 let entries = self.entries(above);
                 seen += entries.len();
-                next.extend(
-                    entries
-                        .iter()
-                        .filter(|entry| entry.is_folder && is_code_folder(&entry.name))
-                        .map(|entry| join(above, &entry.name)),
-                );
-                if seen > LONGEST_WALK {
-                    return folders;
+                let below = entries
+                    .iter()
+                    .filter(|entry| entry.is_folder && is_code_folder(&entry.name));
+                let below: Vec<String> = below.map(|entry| join(above, &entry.name)).collect();
+                if stop(&below, &entries) || seen > LONGEST_WALK {
+                    return;
                 }
+                next.extend(below);
             }
-            folders.extend(next.iter().cloned());
             level = next;
         }
-        folders
     }
 }
 

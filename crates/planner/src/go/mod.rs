@@ -313,16 +313,7 @@ fn has_files(tree: &Tree) -> bool {
     let is_file_for_running = |name: &str| {
         !name.ends_with(".go") && !name.ends_with(".md") && !name.starts_with('.') && !NOT_FOR_RUNNING.contains(&name)
     };
-    let entries = tree.entries("");
-    entries
-        .iter()
-        .any(|entry| !entry.is_folder && is_file_for_running(&entry.name))
-        || tree.walk("").iter().skip(1).any(|folder| {
-            tree.entries(folder)
-                .iter()
-                .any(|entry| !entry.is_folder && is_file_for_running(&entry.name))
-        })
-        || tree.has_file(".env")
+    tree.any_file(is_file_for_running) || tree.has_file(".env")
 }
 
 fn framework(module: &Module) -> Option<&'static str> {
