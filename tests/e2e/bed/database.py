@@ -14,8 +14,8 @@ import pymysql.cursors
 
 from . import counterparts
 
-# How long a server that is being killed is waited for, in seconds.
-PATIENCE = 60
+# How long a server that was killed is waited for, in seconds: a scenario keeps it away for 90.
+PATIENCE = 150
 
 
 def of(folder):

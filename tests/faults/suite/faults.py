@@ -140,8 +140,9 @@ class Disk:
             (self.folder / ".filler").unlink()
 
     def remove(self):
-        """Takes the file system away."""
-        subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+        """Takes the file system away, unless whoever lived in it did that."""
+        if self.folder.is_mount():
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
 
 
 class Clock:

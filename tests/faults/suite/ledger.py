@@ -15,8 +15,10 @@ PER_SERVICE = 100
 class Ledger:
     """Each write is a variable of its own, with a value of its own: whatever order they arrive in, none hides another."""
 
-    def __init__(self, platform, project, pause=0.2):
+    def __init__(self, platform, project, pause=0.2, padding=0):
         self.platform, self.project, self.pause = platform, project, pause
+        # What makes each write so much larger: a database takes little ones for long without more room.
+        self.padding = "x" * padding
         self.acknowledged, self.refused = [], 0
         self.services = []
         self._numbers = itertools.count(1)
@@ -61,7 +63,7 @@ class Ledger:
         return self.services[-1]
 
     def _write(self, client, service, number):
-        value = uuid.uuid4().hex
+        value = uuid.uuid4().hex + self.padding
         change = {"key": f"WRITE_{number}", "value": value, "kind": "static"}
         answer = client.post(f"/services/{service}/env/bulk", json={"set": [change]})
         if answer.status_code >= 300:
