@@ -3,11 +3,13 @@
 
 NEWEST_NODE=24
 NEWEST_GO=1.26
+NEWEST_RUST=1.95
 
 # recipe_of REFERENCE: prints the recipe's words, or the end of the sentence
 # "no image registry can be reached, and …" with status 1.
 #   debian SUITE | buildpack SUITE | node VERSION VARIANT SUITE | python MINOR VARIANT SUITE
-#   golang VERSION SUITE | caddy | nginx | busybox | alpine RECIPE…
+#   golang VERSION SUITE | rust VERSION VARIANT SUITE |
+#   java MAJOR KIND SUITE | maven MAJOR SUITE | deno VERSION SUITE | caddy | nginx | busybox | alpine RECIPE…
 recipe_of() {
   local reference=$1 name tag
   case $reference in *@*) echo "a digest can only be pulled"; return 1 ;; esac
@@ -20,12 +22,16 @@ recipe_of() {
     node:*) node_recipe "$tag" ;;
     python:*) python_recipe "$tag" ;;
     golang:*) golang_recipe "$tag" ;;
+    rust:*) rust_recipe "$tag" ;;
+    eclipse-temurin:*) java_recipe "$tag" ;;
+    maven:*) maven_recipe "$tag" ;;
+    denoland/deno:*) deno_recipe "$tag" ;;
     caddy:*builder*) echo "caddy's builder image has no stand-in"; return 1 ;;
     caddy:latest|caddy:2|caddy:2.*) echo caddy ;;
     nginx:*perl*|nginx:*otel*) echo "only the plain nginx has a stand-in"; return 1 ;;
     nginx:*) echo nginx ;;
     busybox:*) echo busybox ;;
-    *) echo "$name has no stand-in (there are: debian, node, python, golang, caddy, nginx, busybox)"; return 1 ;;
+    *) echo "$name has no stand-in (there are: debian, node, python, golang, rust, eclipse-temurin, maven, denoland/deno, caddy, nginx, busybox)"; return 1 ;;
   esac
 }
 
@@ -80,6 +86,47 @@ golang_recipe() {
   case $rest in ''|latest|1) rest=$NEWEST_GO ;; esac
   [[ $rest =~ ^1\.[0-9]+(\.[0-9]+)?$ ]] || { echo "golang has no stand-in for the tag $1"; return 1; }
   echo "golang $rest $suite"
+}
+
+rust_recipe() {
+  local suite rest variant
+  split_suite "$1" || return 1
+  split_variant
+  case $rest in latest|1) rest=$NEWEST_RUST ;; esac
+  [[ $rest =~ ^1\.[0-9]+(\.[0-9]+)?$ ]] || { echo "rust has no stand-in for the tag $1"; return 1; }
+  echo "rust $rest $variant $suite"
+}
+
+# Debian has one or two JDKs in each release, so the release follows from the version.
+java_suite() {
+  case $1 in
+    17) echo bookworm ;; 21|25) echo trixie ;;
+    *) echo "only Java 17, 21 and 25 have a stand-in (they are Debian's)"; return 1 ;;
+  esac
+}
+java_recipe() {
+  local major=${1%%[-._]*} kind=jdk suite
+  case $1 in *-jre|*-jre-*) kind=jre ;; latest) major=21 ;; esac
+  suite=$(java_suite "$major") || { echo "$suite"; return 1; }
+  echo "java $major $kind $suite"
+}
+maven_recipe() {
+  local major=21 suite
+  case $1 in
+    *-eclipse-temurin-*) major=${1##*-eclipse-temurin-}; major=${major%%-*} ;;
+    latest|3|3.*|eclipse-temurin) ;;
+    *) echo "maven has no stand-in for the tag $1"; return 1 ;;
+  esac
+  case $1 in 4*) echo "only Maven 3 has a stand-in (it is Debian's)"; return 1 ;; esac
+  suite=$(java_suite "$major") || { echo "$suite"; return 1; }
+  echo "maven $major $suite"
+}
+
+deno_recipe() {
+  local version=${1#debian-}
+  case $version in latest|debian) version=2 ;; esac
+  [[ $version =~ ^[0-9]+(\.[0-9]+){0,2}$ ]] || { echo "denoland/deno has no stand-in for the tag $1"; return 1; }
+  echo "deno $version trixie"
 }
 
 # Alpine's packages and C library are not Debian's. Under that name a stand-in is

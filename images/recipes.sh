@@ -207,6 +207,48 @@ make_golang() {
   rm -rf "$folder"
 }
 
+# The machine's own toolchain, without its documentation: no package registry has another.
+make_rust() {
+  local version=$1 variant=$2 suite=$3 folder root installed base
+  command -v rustc >/dev/null || cannot "Rust is not installed on this machine, so its toolchain cannot be copied"
+  root=$(cd / && RUSTUP_TOOLCHAIN=$version rustc --print sysroot 2>/dev/null) || root=$(cd / && rustc --print sysroot)
+  installed=$("$root/bin/rustc" --version | cut -d' ' -f2)
+  case $installed in
+    "$version"|"$version".*) ;;
+    *) cannot "only the machine's Rust $installed has a stand-in, not $version" ;;
+  esac
+  base=$(foundation full "$suite")
+  folder=$(context rust "rust-$version-$variant-$suite")
+  mkdir -p "$folder/toolchain/bin"
+  cp -aL "$root"/bin/{cargo,rustc,rustdoc} "$folder/toolchain/bin/"
+  cp -al "$root/lib" "$folder/toolchain/lib" 2>/dev/null || { rm -rf "$folder/toolchain/lib"; cp -a "$root/lib" "$folder/toolchain/lib"; }
+  rm -rf "$folder/toolchain/lib/rustlib"/{components,manifest-*,src,wasm32-*}
+  build "$folder" "BASE=$base" "VERSION=$installed"
+  rm -rf "$folder"
+}
+
+make_java() {
+  local major=$1 kind=$2 base; base=$(debian "$3")
+  build "$(context java "java-$major-$kind")" "BASE=$base" "VERSION=$major" "KIND=$kind"
+}
+make_maven() {
+  local base; base=$(base "java $1 jdk $2")
+  build "$(context maven "maven-$1")" "BASE=$base"
+}
+
+# Deno's program is a package of the npm registry.
+make_deno() {
+  local version=$1 base folder; base=$(debian "$2")
+  need_npm
+  folder=$(context deno "deno-$version")
+  npm_package "@deno/linux-x64-glibc@$version" "$folder/package"
+  install -m 755 "$folder/package/deno" "$folder/deno"
+  rm -rf "$folder/package"
+  version=$("$folder/deno" --version | sed -n 's/^deno \([0-9.]*\).*/\1/p')
+  build "$folder" "BASE=$base" "VERSION=$version"
+  rm -rf "$folder"
+}
+
 # --- Servers and small ones -------------------------------------------------------
 
 make_caddy() {

@@ -13,6 +13,10 @@ pub const VARIABLES_DIGEST_ARGUMENT: &str = "CLICK_DEPLOY_VARIABLES_DIGEST";
 /// Where a build step finds a variable.
 const SECRETS: &str = "/run/secrets";
 
+/// Who runs an application that needs no rights: no user of any base image, and always the same number, so that what
+/// it wrote into a volume is its own after the next deployment too.
+const USER: &str = "10001:10001";
+
 /// The name of the shell variable that the preamble uses and forgets.
 const PREAMBLE_VARIABLE: &str = "_click_deploy_name";
 
@@ -104,6 +108,50 @@ impl Dockerfile {
 
     pub(crate) fn copy_from(&mut self, stage: &str, from: &str, to: &str) {
         self.line(&format!("COPY --from={stage} {from} {to}"));
+    }
+
+    /// A folder of another stage, which then belongs to the user that runs the application.
+    pub(crate) fn copy_from_owned(&mut self, stage: &str, from: &str, to: &str) {
+        self.line(&format!("COPY --from={stage} --chown={USER} {from} {to}"));
+    }
+
+    /// The whole build context, which then belongs to the user that runs the application.
+    pub(crate) fn copy_everything_owned(&mut self) {
+        self.line(&format!("COPY --chown={USER} . ."));
+    }
+
+    /// Gives the current folder, or everything in it, to the user that runs the application.
+    pub(crate) fn own(&mut self, everything: bool) {
+        let option = if everything { " -R" } else { "" };
+        self.line(&format!("RUN chown{option} {USER} ."));
+    }
+
+    /// From here on, and in the container, nothing runs as root.
+    pub(crate) fn user(&mut self) {
+        self.line(&format!("USER {USER}"));
+    }
+
+    /// One of our own commands, in a readable form if it sees no variables.
+    pub(crate) fn run_seeing(&mut self, mounts: &[String], variables: &Variables, command: &str) {
+        if variables.is_empty() {
+            self.run(mounts, command);
+        } else {
+            self.run_script(mounts, variables, command);
+        }
+    }
+
+    /// Packages of the distribution, without what they only recommend.
+    pub(crate) fn install_packages(&mut self, packages: &[&str]) {
+        if !packages.is_empty() {
+            let packages = packages.join(" ");
+            self.run(
+                &[],
+                &format!(
+                    "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \\\n    \
+                     {packages} && rm -rf /var/lib/apt/lists/*"
+                ),
+            );
+        }
     }
 
     /// Declares the digest of the variables before a command that sees them.

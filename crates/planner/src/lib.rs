@@ -12,16 +12,20 @@ mod base_images;
 mod bases;
 mod caddy;
 mod command;
+mod deno;
 mod dockerfile;
 mod go;
 mod ignore;
+mod java;
 mod node;
 mod overrides;
 mod plan;
 mod procfile;
 mod python;
 mod refusal;
+mod rust;
 mod settings;
+mod shell;
 mod static_site;
 mod survey;
 mod tool_versions;
@@ -48,9 +52,13 @@ pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal
     let provider = choose_provider(&survey)?;
     let outcome = match provider {
         Provider::Go => go::plan(&mut survey)?,
+        Provider::Java => java::plan(&mut survey)?,
+        Provider::Rust => rust::plan(&mut survey)?,
         Provider::Python => python::plan(&mut survey)?,
+        Provider::Deno => deno::plan(&mut survey)?,
         Provider::Node => node::plan(&mut survey)?,
         Provider::Static => static_site::plan(&mut survey)?,
+        Provider::Shell => shell::plan(&mut survey)?,
     };
     Ok(survey.finish(outcome))
 }
@@ -58,9 +66,13 @@ pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Provider {
     Go,
+    Java,
+    Rust,
     Python,
+    Deno,
     Node,
     Static,
+    Shell,
 }
 
 /// The first language whose files are there: a Python application with a `package.json` for its stylesheets is a
@@ -70,19 +82,32 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
     if let Some(chosen) = survey.chosen(Choice::Provider) {
         return match chosen.value.as_str() {
             "go" => Ok(Provider::Go),
+            "java" => Ok(Provider::Java),
+            "rust" => Ok(Provider::Rust),
             "python" => Ok(Provider::Python),
+            "deno" => Ok(Provider::Deno),
             "node" => Ok(Provider::Node),
             "static" => Ok(Provider::Static),
+            "shell" => Ok(Provider::Shell),
             other => Err(Refusal::Setting {
                 name: chosen.because,
-                why: format!("{:?} is none of go, python, node and static", shown(other)),
+                why: format!(
+                    "{:?} is none of go, java, rust, python, deno, node, static and shell",
+                    shown(other)
+                ),
             }),
         };
     }
     if go::is_there(tree) {
         Ok(Provider::Go)
+    } else if java::is_there(tree) {
+        Ok(Provider::Java)
+    } else if rust::is_there(tree) {
+        Ok(Provider::Rust)
     } else if python::is_there(tree)? {
         Ok(Provider::Python)
+    } else if deno::is_there(tree) {
+        Ok(Provider::Deno)
     } else if tree.has("package.json") {
         Ok(Provider::Node)
     } else if python::is_a_lone_script(tree) {
@@ -91,6 +116,8 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Node)
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Ok(Provider::Static)
+    } else if shell::is_there(tree) || settings.chosen(Choice::ShellScript).is_some() {
+        Ok(Provider::Shell)
     } else {
         Err(unknown(tree))
     }
@@ -101,19 +128,12 @@ const OTHER_LANGUAGES: &[(&str, &str)] = &[
     ("composer.json", "PHP"),
     ("index.php", "PHP"),
     ("Gemfile", "Ruby"),
-    ("Cargo.toml", "Rust"),
-    ("pom.xml", "Java"),
-    ("build.gradle", "Java"),
-    ("build.gradle.kts", "Java or Kotlin"),
-    ("deno.json", "Deno"),
-    ("deno.jsonc", "Deno"),
     ("mix.exs", "Elixir"),
     ("gleam.toml", "Gleam"),
     ("CMakeLists.txt", "C or C++"),
     ("Package.swift", "Swift"),
     ("build.sbt", "Scala"),
     ("environment.yml", "Conda"),
-    ("start.sh", "shell scripts"),
 ];
 
 fn unknown(tree: &Tree) -> Refusal {
@@ -148,6 +168,11 @@ fn unknown(tree: &Tree) -> Refusal {
             [
                 "package.json",
                 "go.mod",
+                "pom.xml",
+                "build.gradle",
+                "build.gradle.kts",
+                "Cargo.toml",
+                "deno.json",
                 "requirements.txt",
                 "pyproject.toml",
                 "index.html",

@@ -5,8 +5,9 @@
 pub enum Refusal {
     /// No language was recognized.
     #[error(
-        "no application was recognized. Looked for go.mod (Go), requirements.txt, pyproject.toml, Pipfile, manage.py or \
-         main.py (Python), package.json (Node.js), and Staticfile or index.html (static site). Found {seen}. {advice}"
+        "no application was recognized. Looked for go.mod (Go), pom.xml or build.gradle (Java), Cargo.toml (Rust), \
+         requirements.txt, pyproject.toml, Pipfile, manage.py or main.py (Python), deno.json (Deno), package.json \
+         (Node.js), Staticfile or index.html (static site), and start.sh (shell). Found {seen}. {advice}"
     )]
     Unknown {
         /// What lies in the directory.

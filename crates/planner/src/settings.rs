@@ -35,10 +35,17 @@ pub(crate) enum Choice {
     NodeVersion,
     PythonVersion,
     GoPackage,
+    RustVersion,
+    RustBinary,
+    RustPackage,
+    JavaVersion,
+    JavaModule,
+    DenoVersion,
+    ShellScript,
 }
 
 impl Choice {
-    const ALL: [Self; 8] = [
+    const ALL: &[Self] = &[
         Self::Install,
         Self::Build,
         Self::Start,
@@ -47,6 +54,13 @@ impl Choice {
         Self::NodeVersion,
         Self::PythonVersion,
         Self::GoPackage,
+        Self::RustVersion,
+        Self::RustBinary,
+        Self::RustPackage,
+        Self::JavaVersion,
+        Self::JavaModule,
+        Self::DenoVersion,
+        Self::ShellScript,
     ];
 
     /// Choices by language in our own file: the table, the language's name there, the choice.
@@ -84,6 +98,17 @@ impl Choice {
             Self::NodeVersion => &["CLICK_DEPLOY_NODE_VERSION", "RAILPACK_NODE_VERSION"],
             Self::PythonVersion => &["CLICK_DEPLOY_PYTHON_VERSION", "RAILPACK_PYTHON_VERSION"],
             Self::GoPackage => &["CLICK_DEPLOY_GO_PACKAGE", "GO_BIN", "RAILPACK_GO_BIN"],
+            Self::RustVersion => &["CLICK_DEPLOY_RUST_VERSION", "RAILPACK_RUST_VERSION"],
+            Self::RustBinary => &["CLICK_DEPLOY_RUST_BIN", "RAILPACK_RUST_BIN"],
+            Self::RustPackage => &[
+                "CLICK_DEPLOY_CARGO_PACKAGE",
+                "CARGO_WORKSPACE",
+                "RAILPACK_CARGO_WORKSPACE",
+            ],
+            Self::JavaVersion => &["CLICK_DEPLOY_JAVA_VERSION", "RAILPACK_JDK_VERSION"],
+            Self::JavaModule => &["CLICK_DEPLOY_JAVA_MODULE"],
+            Self::DenoVersion => &["CLICK_DEPLOY_DENO_VERSION", "RAILPACK_DENO_VERSION"],
+            Self::ShellScript => &["CLICK_DEPLOY_SHELL_SCRIPT", "RAILPACK_SHELL_SCRIPT"],
         }
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn start(plan: &Plan) -> String {
 /// What holds for every plan, however hostile the application.
 pub(crate) fn check(plan: &Plan) {
     let text = &plan.dockerfile;
-    let instructions = ["FROM", "WORKDIR", "ENV", "COPY", "RUN", "ARG", "CMD", "#", ""];
+    let instructions = ["FROM", "WORKDIR", "ENV", "COPY", "RUN", "ARG", "CMD", "USER", "#", ""];
     let mut continues = false;
     for line in text.lines() {
         let word = line.split(' ').next().unwrap_or_default();
@@ -126,9 +126,22 @@ pub(crate) fn check(plan: &Plan) {
             "python:3.11",
             "python:3.13",
             "golang:1.26",
+            "rust:1.95-trixie",
+            "denoland/deno:2.9.6",
             "caddy:2",
             "debian:trixie",
         ];
+        let java = [
+            "eclipse-temurin:",
+            "maven:3-eclipse-temurin-",
+            "gradle:8-jdk",
+            "gradle:9-jdk",
+        ];
+        let major = java.iter().find_map(|name| image.strip_prefix(name));
+        let major = major.map(|tag| tag.trim_end_matches("-jdk").trim_end_matches("-jre"));
+        if major.is_some_and(|major| ["8", "11", "17", "21", "25"].contains(&major)) {
+            continue;
+        }
         assert!(
             known
                 .iter()

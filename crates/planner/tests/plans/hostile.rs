@@ -34,6 +34,13 @@ fn commands_come_back_exactly_as_they_were_given() {
             vec![("package.json", "{}")],
             vec![("main.py", "")],
             vec![("go.mod", "module x"), ("main.go", "package main\nfunc main() {}")],
+            vec![
+                ("Cargo.toml", "[package]\nname = \"x\""),
+                ("src/main.rs", "fn main() {}"),
+            ],
+            vec![("pom.xml", "<project/>")],
+            vec![("build.gradle", "apply plugin: 'application'")],
+            vec![("start.sh", "")],
         ] {
             let plan = try_plan(&files, &settings).unwrap();
             let expected = evil.replace("\r\n", "\n");
@@ -47,7 +54,7 @@ fn commands_come_back_exactly_as_they_were_given() {
                 !plan
                     .dockerfile
                     .lines()
-                    .any(|line| line.starts_with("USER") || line.contains("syntax=evil") && !line.contains('"'))
+                    .any(|line| line.starts_with("USER evil") || line.contains("syntax=evil") && !line.contains('"'))
             );
         }
     }
@@ -137,6 +144,9 @@ fn a_link_out_of_the_directory_is_not_followed() {
         "Procfile",
         ".dockerignore",
         "pyproject.toml",
+        "Cargo.toml",
+        "pom.xml",
+        "deno.json",
     ] {
         let folder = app(&[("index.js", "")]);
         symlink("/etc/passwd", folder.path().join(name)).unwrap();

@@ -47,10 +47,10 @@ fn the_folder_comes_from_the_staticfile_the_settings_or_the_usual_places() {
 fn an_unknown_directory_is_refused_with_what_was_seen() {
     let empty = refusal(&[]);
     assert!(empty.contains("empty") && empty.contains("package.json"), "{empty}");
-    let java = refusal(&[("pom.xml", ""), ("src/Main.java", "")]);
+    let other = refusal(&[("CMakeLists.txt", ""), ("src/main.c", "")]);
     assert!(
-        java.contains("pom.xml means Java") && java.contains("Dockerfile") && java.contains("src/"),
-        "{java}"
+        other.contains("CMakeLists.txt means C or C++") && other.contains("Dockerfile") && other.contains("src/"),
+        "{other}"
     );
     let dotnet = refusal(&[("shop.csproj", "")]);
     assert!(dotnet.contains(".NET"), "{dotnet}");
