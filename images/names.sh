@@ -8,6 +8,7 @@ NEWEST_RUST=1.95
 # recipe_of REFERENCE: prints the recipe's words, or the end of the sentence
 # "no image registry can be reached, and …" with status 1.
 #   debian SUITE | buildpack SUITE | node VERSION VARIANT SUITE | python MINOR VARIANT SUITE
+#   php MINOR VARIANT SUITE | composer | ruby MINOR VARIANT SUITE | elixir MINOR VARIANT SUITE
 #   golang VERSION SUITE | rust VERSION VARIANT SUITE |
 #   java MAJOR KIND SUITE | maven MAJOR SUITE | deno VERSION SUITE | caddy | nginx | busybox | alpine RECIPE…
 recipe_of() {
@@ -26,12 +27,16 @@ recipe_of() {
     eclipse-temurin:*) java_recipe "$tag" ;;
     maven:*) maven_recipe "$tag" ;;
     denoland/deno:*) deno_recipe "$tag" ;;
+    php:*) php_recipe "$tag" ;;
+    composer:latest|composer:2|composer:2.*) echo composer ;;
+    ruby:*) ruby_recipe "$tag" ;;
+    elixir:*) elixir_recipe "$tag" ;;
     caddy:*builder*) echo "caddy's builder image has no stand-in"; return 1 ;;
     caddy:latest|caddy:2|caddy:2.*) echo caddy ;;
     nginx:*perl*|nginx:*otel*) echo "only the plain nginx has a stand-in"; return 1 ;;
     nginx:*) echo nginx ;;
     busybox:*) echo busybox ;;
-    *) echo "$name has no stand-in (there are: debian, node, python, golang, rust, eclipse-temurin, maven, denoland/deno, caddy, nginx, busybox)"; return 1 ;;
+    *) echo "$name has no stand-in (there are: debian, node, python, golang, rust, eclipse-temurin, maven, denoland/deno, php, composer, ruby, elixir, caddy, nginx, busybox)"; return 1 ;;
   esac
 }
 
@@ -127,6 +132,42 @@ deno_recipe() {
   case $version in latest|debian) version=2 ;; esac
   [[ $version =~ ^[0-9]+(\.[0-9]+){0,2}$ ]] || { echo "denoland/deno has no stand-in for the tag $1"; return 1; }
   echo "deno $version trixie"
+}
+
+# So it is with PHP, Ruby and Elixir, which are trixie's.
+php_recipe() {
+  local suite rest variant=cli
+  split_suite "$1" || return 1
+  case $rest in
+    *-apache) variant=apache; rest=${rest%-apache} ;;
+    apache) variant=apache; rest=latest ;;
+    *-cli) rest=${rest%-cli} ;;
+    cli|'') rest=latest ;;
+    *fpm*|*zts*) echo "php has stand-ins with Apache and for the command line only"; return 1 ;;
+  esac
+  case $suite:$rest in
+    trixie:latest|trixie:8|trixie:8.4|trixie:8.4.*) echo "php 8.4 $variant trixie" ;;
+    *) echo "only PHP 8.4 has a stand-in (it is Debian's)"; return 1 ;;
+  esac
+}
+ruby_recipe() {
+  local suite rest variant
+  split_suite "$1" || return 1
+  split_variant
+  case $suite:$rest in
+    trixie:latest|trixie:3|trixie:3.3|trixie:3.3.*) echo "ruby 3.3 $variant trixie" ;;
+    *) echo "only Ruby 3.3 has a stand-in (it is Debian's)"; return 1 ;;
+  esac
+}
+elixir_recipe() {
+  local suite rest variant
+  split_suite "$1" || return 1
+  rest=${rest/-otp-27/}
+  split_variant
+  case $suite:$rest in
+    trixie:latest|trixie:1|trixie:1.18|trixie:1.18.*) echo "elixir 1.18 $variant trixie" ;;
+    *) echo "only Elixir 1.18 on Erlang 27 has a stand-in (it is Debian's)"; return 1 ;;
+  esac
 }
 
 # Alpine's packages and C library are not Debian's. Under that name a stand-in is

@@ -249,6 +249,25 @@ make_deno() {
   rm -rf "$folder"
 }
 
+# PHP, Ruby and Elixir as Debian has them; Composer as one file.
+make_php() {
+  local base; base=$(debian "$3")
+  build "$(context php "php-$1-$2-$3")" "BASE=$base" "VERSION=$1" "VARIANT=$2"
+}
+make_composer() {
+  local php; php=$(base "php 8.4 cli trixie")
+  build "$(context composer)" "PHP=$php"
+  docker image prune --force --filter label=click-deploy.org/stage=assemble >/dev/null
+}
+make_ruby() {
+  local base; base=$(foundation "$2" "$3")
+  build "$(context ruby "ruby-$1-$2-$3")" "BASE=$base" "VERSION=$1"
+}
+make_elixir() {
+  local base; base=$(foundation "$2" "$3")
+  build "$(context elixir "elixir-$1-$2-$3")" "BASE=$base"
+}
+
 # --- Servers and small ones -------------------------------------------------------
 
 make_caddy() {

@@ -21,6 +21,10 @@ pub(crate) const JAVA_MAJORS: &[u64] = &[25, 21, 17, 11, 8];
 pub(crate) const JAVA_DEFAULT: u64 = 21;
 /// The release of Deno whose image is promised: its images have no tags of majors.
 pub(crate) const DENO_VERSION: &str = "2.9.6";
+/// Lines of PHP, as major times one hundred plus minor, for which there are images, newest first.
+pub(crate) const PHP_LINES: &[u64] = &[805, 804, 803, 802, 801, 800, 704];
+/// The line of PHP that a closed network has too.
+pub(crate) const PHP_DEFAULT: u64 = 804;
 /// A web server for files.
 pub(crate) const CADDY: &str = "caddy:2";
 /// A small system with a shell and the C library that the Go and Rust images link against.
@@ -80,4 +84,74 @@ pub(crate) fn gradle(major: u64) -> String {
 /// Deno.
 pub(crate) fn deno() -> String {
     format!("denoland/deno:{DENO_VERSION}")
+}
+
+/// PHP inside Apache.
+pub(crate) fn php_with_apache(version: &str) -> String {
+    format!("php:{version}-apache")
+}
+
+/// PHP for the command line.
+pub(crate) fn php(version: &str) -> String {
+    format!("php:{version}-cli")
+}
+
+/// The image that Composer, one file, is taken from.
+pub(crate) const COMPOSER: &str = "composer:2";
+
+/// Lines of Ruby, as major times one hundred plus minor, for which there are images, newest first.
+pub(crate) const RUBY_LINES: &[u64] = &[400, 304, 303, 302, 301, 300, 207];
+/// The line of Ruby that a closed network has too.
+pub(crate) const RUBY_DEFAULT: u64 = 303;
+
+/// Ruby without compilers.
+pub(crate) fn ruby(version: &str) -> String {
+    format!("ruby:{version}-slim")
+}
+
+/// Ruby with a C compiler and the usual headers.
+pub(crate) fn ruby_with_compilers(version: &str) -> String {
+    format!("ruby:{version}")
+}
+
+/// Lines of Elixir, as major times one hundred plus minor, with the releases of Erlang that each has images for,
+/// newest first.
+pub(crate) const ELIXIR_LINES: &[u64] = &[119, 118, 117, 116, 115, 114];
+/// The line of Elixir that a closed network has too.
+pub(crate) const ELIXIR_DEFAULT: u64 = 118;
+
+/// Releases of Erlang for which there is an image with a line of Elixir, the usual one first.
+pub(crate) fn erlang_of(line: u64) -> &'static [u64] {
+    match line {
+        119 => &[28, 27, 26],
+        118 => &[27, 26, 25],
+        117 => &[27, 26, 25],
+        114 => &[25, 24],
+        _ => &[26, 25, 24],
+    }
+}
+
+/// Elixir with a C compiler and git.
+pub(crate) fn elixir(version: &str, erlang: u64) -> String {
+    format!("elixir:{version}-otp-{erlang}")
+}
+
+/// Majors of .NET for which there are images, newest first.
+pub(crate) const DOTNET_MAJORS: &[u64] = &[10, 9, 8, 7, 6];
+/// The current long-term-support major.
+pub(crate) const DOTNET_DEFAULT: u64 = 10;
+
+/// The SDK of .NET.
+pub(crate) fn dotnet_sdk(major: u64) -> String {
+    format!("mcr.microsoft.com/dotnet/sdk:{major}.0")
+}
+
+/// What runs web applications of .NET.
+pub(crate) fn aspnet(major: u64) -> String {
+    format!("mcr.microsoft.com/dotnet/aspnet:{major}.0")
+}
+
+/// What runs other programs of .NET.
+pub(crate) fn dotnet_runtime(major: u64) -> String {
+    format!("mcr.microsoft.com/dotnet/runtime:{major}.0")
 }

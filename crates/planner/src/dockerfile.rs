@@ -126,8 +126,8 @@ impl Dockerfile {
         self.line(&format!("RUN chown{option} {USER} ."));
     }
 
-    /// From here on, and in the container, nothing runs as root.
-    pub(crate) fn user(&mut self) {
+    /// From here on, and in the container, the user to whom the application's folder was given runs everything.
+    pub(crate) fn run_as_its_owner(&mut self) {
         self.line(&format!("USER {USER}"));
     }
 
@@ -191,6 +191,11 @@ impl Dockerfile {
         let mut all = vec!["sh", "-c", &script, "sh"];
         all.extend(words);
         self.run(&mounts, &json(&all));
+    }
+
+    /// Who runs the commands from here on, and the container: a user and a group of that number, which need no entry anywhere.
+    pub(crate) fn user(&mut self, uid: u32) {
+        self.line(&format!("USER {uid}:{uid}"));
     }
 
     /// What the container runs, by a shell.

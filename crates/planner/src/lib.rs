@@ -12,17 +12,22 @@ mod base_images;
 mod bases;
 mod caddy;
 mod command;
+mod debian;
 mod deno;
 mod dockerfile;
+mod dotnet;
+mod elixir;
 mod go;
 mod ignore;
 mod java;
 mod node;
 mod overrides;
+mod php;
 mod plan;
 mod procfile;
 mod python;
 mod refusal;
+mod ruby;
 mod rust;
 mod settings;
 mod shell;
@@ -31,6 +36,7 @@ mod survey;
 mod tool_versions;
 mod tree;
 mod versions;
+mod wish;
 
 pub use base_images::base_images_of_dockerfile;
 pub use dockerfile::VARIABLES_DIGEST_ARGUMENT;
@@ -51,11 +57,15 @@ pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal
     let mut survey = Survey::begin(&tree, settings, overrides)?;
     let provider = choose_provider(&survey)?;
     let outcome = match provider {
+        Provider::Php => php::plan(&mut survey)?,
         Provider::Go => go::plan(&mut survey)?,
         Provider::Java => java::plan(&mut survey)?,
         Provider::Rust => rust::plan(&mut survey)?,
+        Provider::Ruby => ruby::plan(&mut survey)?,
+        Provider::Elixir => elixir::plan(&mut survey)?,
         Provider::Python => python::plan(&mut survey)?,
         Provider::Deno => deno::plan(&mut survey)?,
+        Provider::Dotnet => dotnet::plan(&mut survey)?,
         Provider::Node => node::plan(&mut survey)?,
         Provider::Static => static_site::plan(&mut survey)?,
         Provider::Shell => shell::plan(&mut survey)?,
@@ -65,11 +75,15 @@ pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Provider {
+    Php,
     Go,
     Java,
     Rust,
+    Ruby,
+    Elixir,
     Python,
     Deno,
+    Dotnet,
     Node,
     Static,
     Shell,
@@ -81,33 +95,45 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
     let tree = survey.tree;
     if let Some(chosen) = survey.chosen(Choice::Provider) {
         return match chosen.value.as_str() {
+            "php" => Ok(Provider::Php),
             "go" => Ok(Provider::Go),
             "java" => Ok(Provider::Java),
             "rust" => Ok(Provider::Rust),
+            "ruby" => Ok(Provider::Ruby),
+            "elixir" => Ok(Provider::Elixir),
             "python" => Ok(Provider::Python),
             "deno" => Ok(Provider::Deno),
+            "dotnet" => Ok(Provider::Dotnet),
             "node" => Ok(Provider::Node),
             "static" => Ok(Provider::Static),
             "shell" => Ok(Provider::Shell),
             other => Err(Refusal::Setting {
                 name: chosen.because,
                 why: format!(
-                    "{:?} is none of go, java, rust, python, deno, node, static and shell",
+                    "{:?} is none of php, go, java, rust, ruby, elixir, python, deno, dotnet, node, static and shell",
                     shown(other)
                 ),
             }),
         };
     }
-    if go::is_there(tree) {
+    if php::is_there(tree) {
+        Ok(Provider::Php)
+    } else if go::is_there(tree) {
         Ok(Provider::Go)
     } else if java::is_there(tree) {
         Ok(Provider::Java)
     } else if rust::is_there(tree) {
         Ok(Provider::Rust)
+    } else if ruby::is_there(tree) {
+        Ok(Provider::Ruby)
+    } else if elixir::is_there(tree) {
+        Ok(Provider::Elixir)
     } else if python::is_there(tree)? {
         Ok(Provider::Python)
     } else if deno::is_there(tree) {
         Ok(Provider::Deno)
+    } else if dotnet::is_there(tree) {
+        Ok(Provider::Dotnet)
     } else if tree.has("package.json") {
         Ok(Provider::Node)
     } else if python::is_a_lone_script(tree) {
@@ -116,7 +142,7 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Node)
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Ok(Provider::Static)
-    } else if shell::is_there(tree) || settings.chosen(Choice::ShellScript).is_some() {
+    } else if shell::is_there(tree) || survey.chosen(Choice::ShellScript).is_some() {
         Ok(Provider::Shell)
     } else {
         Err(unknown(tree))
@@ -125,10 +151,6 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
 
 /// Files that show a language for which there is no provider yet.
 const OTHER_LANGUAGES: &[(&str, &str)] = &[
-    ("composer.json", "PHP"),
-    ("index.php", "PHP"),
-    ("Gemfile", "Ruby"),
-    ("mix.exs", "Elixir"),
     ("gleam.toml", "Gleam"),
     ("CMakeLists.txt", "C or C++"),
     ("Package.swift", "Swift"),
@@ -151,16 +173,10 @@ fn unknown(tree: &Tree) -> Refusal {
     } else {
         names.join(", ")
     };
-    let dotnet = entries.iter().find(|entry| {
-        [".csproj", ".fsproj", ".sln"]
-            .iter()
-            .any(|end| entry.name.ends_with(end))
-    });
     let other = OTHER_LANGUAGES
         .iter()
         .find(|(file, _)| tree.has(file))
         .map(|(file, language)| (*file, *language));
-    let other = other.or_else(|| dotnet.map(|entry| (entry.name.as_str(), ".NET")));
     let below: Vec<String> = tree
         .code_folders("")
         .into_iter()

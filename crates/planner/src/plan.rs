@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How an application is built and started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The language: `go`, `java`, `rust`, `python`, `deno`, `node`, `static` or `shell`.
+    /// The language, such as `node` or `php`.
     pub provider: String,
     /// The framework, in the way that its makers write it.
     pub framework: Option<String>,

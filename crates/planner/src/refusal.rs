@@ -5,9 +5,10 @@
 pub enum Refusal {
     /// No language was recognized.
     #[error(
-        "no application was recognized. Looked for go.mod (Go), pom.xml or build.gradle (Java), Cargo.toml (Rust), \
-         requirements.txt, pyproject.toml, Pipfile, manage.py or main.py (Python), deno.json (Deno), package.json \
-         (Node.js), Staticfile or index.html (static site), and start.sh (shell). Found {seen}. {advice}"
+        "no application was recognized. Looked for composer.json or index.php (PHP), go.mod (Go), pom.xml or build.gradle \
+         (Java), Cargo.toml (Rust), Gemfile (Ruby), mix.exs (Elixir), requirements.txt, pyproject.toml, Pipfile, manage.py \
+         or main.py (Python), deno.json (Deno), a project file (.NET), package.json (Node.js), Staticfile or index.html \
+         (static site), and start.sh (shell). Found {seen}. {advice}"
     )]
     Unknown {
         /// What lies in the directory.

@@ -42,6 +42,14 @@ pub(crate) enum Choice {
     JavaModule,
     DenoVersion,
     ShellScript,
+    PhpVersion,
+    PhpRoot,
+    PhpExtensions,
+    RubyVersion,
+    ElixirVersion,
+    ErlangVersion,
+    DotnetVersion,
+    DotnetProject,
 }
 
 impl Choice {
@@ -61,13 +69,32 @@ impl Choice {
         Self::JavaModule,
         Self::DenoVersion,
         Self::ShellScript,
+        Self::PhpVersion,
+        Self::PhpRoot,
+        Self::PhpExtensions,
+        Self::RubyVersion,
+        Self::ElixirVersion,
+        Self::ErlangVersion,
+        Self::DotnetVersion,
+        Self::DotnetProject,
     ];
 
     /// Choices by language in our own file: the table, the language's name there, the choice.
     const BY_LANGUAGE: &'static [(&'static str, &'static str, Self)] = &[
+        ("versions", "deno", Self::DenoVersion),
+        ("versions", "dotnet", Self::DotnetVersion),
+        ("versions", "elixir", Self::ElixirVersion),
+        ("versions", "erlang", Self::ErlangVersion),
+        ("versions", "java", Self::JavaVersion),
         ("versions", "node", Self::NodeVersion),
+        ("versions", "php", Self::PhpVersion),
         ("versions", "python", Self::PythonVersion),
+        ("versions", "ruby", Self::RubyVersion),
+        ("versions", "rust", Self::RustVersion),
+        ("packages", "dotnet", Self::DotnetProject),
         ("packages", "go", Self::GoPackage),
+        ("packages", "java", Self::JavaModule),
+        ("packages", "rust", Self::RustBinary),
     ];
 
     /// The choice behind a name in a table of our own file.
@@ -109,6 +136,14 @@ impl Choice {
             Self::JavaModule => &["CLICK_DEPLOY_JAVA_MODULE"],
             Self::DenoVersion => &["CLICK_DEPLOY_DENO_VERSION", "RAILPACK_DENO_VERSION"],
             Self::ShellScript => &["CLICK_DEPLOY_SHELL_SCRIPT", "RAILPACK_SHELL_SCRIPT"],
+            Self::PhpVersion => &["CLICK_DEPLOY_PHP_VERSION", "RAILPACK_PHP_VERSION"],
+            Self::PhpRoot => &["CLICK_DEPLOY_PHP_ROOT", "RAILPACK_PHP_ROOT_DIR"],
+            Self::PhpExtensions => &["CLICK_DEPLOY_PHP_EXTENSIONS", "RAILPACK_PHP_EXTENSIONS"],
+            Self::RubyVersion => &["CLICK_DEPLOY_RUBY_VERSION", "RAILPACK_RUBY_VERSION"],
+            Self::ElixirVersion => &["CLICK_DEPLOY_ELIXIR_VERSION", "RAILPACK_ELIXIR_VERSION"],
+            Self::ErlangVersion => &["CLICK_DEPLOY_ERLANG_VERSION", "RAILPACK_ERLANG_VERSION"],
+            Self::DotnetVersion => &["CLICK_DEPLOY_DOTNET_VERSION", "RAILPACK_DOTNET_VERSION"],
+            Self::DotnetProject => &["CLICK_DEPLOY_DOTNET_PROJECT", "RAILPACK_DOTNET_PROJECT"],
         }
     }
 }

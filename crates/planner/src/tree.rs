@@ -10,6 +10,8 @@ use crate::{Refusal, ignore::Ignore};
 
 /// A file that is to be understood is not larger than this.
 const LARGEST_FILE: u64 = 1024 * 1024;
+/// Lock files of large applications are larger.
+const LARGEST_LOCK: u64 = 8 * 1024 * 1024;
 /// A folder's entries beyond this many are not looked at.
 const MOST_ENTRIES: usize = 5_000;
 /// A walk ends after this many entries, and does not go deeper than this.
@@ -99,6 +101,15 @@ impl Tree {
 
     /// A whole text file, or `None` if there is nothing of that name.
     pub(crate) fn text(&self, path: &str) -> Result<Option<String>, Refusal> {
+        self.text_of_at_most(path, LARGEST_FILE)
+    }
+
+    /// The same for a lock file, which a program wrote.
+    pub(crate) fn lock_text(&self, path: &str) -> Result<Option<String>, Refusal> {
+        self.text_of_at_most(path, LARGEST_LOCK)
+    }
+
+    fn text_of_at_most(&self, path: &str, largest: u64) -> Result<Option<String>, Refusal> {
         if !self.has(path) {
             return Ok(None);
         }
@@ -111,15 +122,15 @@ impl Tree {
         if !metadata.is_file() {
             return Err(unreadable("a file is expected, and this is none".to_owned()));
         }
-        if metadata.len() > LARGEST_FILE {
+        if metadata.len() > largest {
             return Err(unreadable(format!(
-                "it has {} bytes, and at most {LARGEST_FILE} are read. Add a Dockerfile if it has to be so large",
+                "it has {} bytes, and at most {largest} are read. Add a Dockerfile if it has to be so large",
                 metadata.len()
             )));
         }
         let mut bytes = Vec::new();
         fs::File::open(&found)
-            .and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes))
+            .and_then(|file| file.take(largest).read_to_end(&mut bytes))
             .map_err(|error| unreadable(error.to_string()))?;
         decode(&bytes)
             .map(Some)

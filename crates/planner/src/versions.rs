@@ -1,7 +1,7 @@
 //! Version wishes, as npm and Python write them, against the few lines (majors or minors) that have a base image.
 
 /// A version of up to three numbers.
-type Version = (u64, u64, u64);
+pub(crate) type Version = (u64, u64, u64);
 
 const END: Version = (u64::MAX, 0, 0);
 
@@ -199,6 +199,21 @@ impl Range {
         Some(range)
     }
 
+    /// A range as Composer, Bundler and Mix write it, where `~1.2` and `~> 1.2` allow 1.9, and alternatives are
+    /// separated by `|`, `||` or `or`.
+    pub(crate) fn pessimistic(text: &str) -> Option<Self> {
+        if text.len() > 1_000 {
+            return None;
+        }
+        let text = text.replace("||", "|").replace('|', "||");
+        let text = text.replace(" or ", " || ").replace(" and ", " ");
+        let text = text.replace("~>", "~").replace("~=", "~").replace('~', "~=");
+        // A stability flag of Composer's says nothing about the version.
+        let text = text.split('@').next().unwrap_or_default().replace(", ", " ");
+        let without_holes: Vec<&str> = text.split_whitespace().filter(|part| !part.starts_with("!=")).collect();
+        Self::npm(&without_holes.join(" "))
+    }
+
     fn touches(&self, line: Interval) -> bool {
         let excluded = self
             .but_not
@@ -303,6 +318,34 @@ mod tests {
         ] {
             assert_eq!(python(wish), Match::Within(minor), "{wish}");
         }
+    }
+
+    #[test]
+    fn ranges_of_composer_bundler_and_mix_are_understood() {
+        const LINES: &[u64] = &[400, 304, 303, 302];
+        let line = |text: &str| {
+            Range::pessimistic(text)
+                .unwrap()
+                .choose(LINES, crate::wish::dotted_line)
+        };
+        for (wish, expected) in [
+            ("~> 3.2", 304),
+            ("~> 3.3.1", 303),
+            (">= 3.2, < 3.4", 303),
+            ("~3.2.0", 302),
+            ("3.2|3.3", 303),
+            ("^3.2 || ^4.0", 400),
+            (">= 3.2.0 and < 3.4.0", 303),
+            ("~> 3.2 or ~> 4.0", 400),
+            ("3.3.*", 303),
+            (">=3.2 !=3.4.0", 400),
+            ("3.3.1@stable", 303),
+        ] {
+            assert_eq!(line(wish), Some(Match::Within(expected)), "{wish}");
+        }
+        assert_eq!(line("2.7.1"), Some(Match::Nearest(302)));
+        assert!(Range::pessimistic(&"|".repeat(5_000)).is_none());
+        assert!(Range::pessimistic("three").is_none());
     }
 
     #[test]

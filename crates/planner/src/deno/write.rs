@@ -48,7 +48,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     file.copy_from_owned("build", "/app", "/app");
     file.workdir("/app");
     file.env(&[("HOME", "/app"), ("DENO_NO_UPDATE_CHECK", "1")]);
-    file.user();
+    file.run_as_its_owner();
     file.start(&recipe.start);
     file
 }

@@ -51,13 +51,13 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     file.env(&[("HOME", "/app")]);
     match &recipe.start {
         Start::Script(script) => {
-            file.user();
+            file.run_as_its_owner();
             file.start(script);
         }
         Start::Command(command) => {
             // The user's command has no flags of ours.
             file.env(&[("JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=75.0")]);
-            file.user();
+            file.run_as_its_owner();
             file.start(&command.as_process());
         }
     }

@@ -176,7 +176,7 @@ pub(super) fn choose(
 }
 
 /// What an installation reads: little, so that a change of the source leaves it cached; everything where that is unsure.
-fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, has_workspaces: bool) -> Inputs {
+pub(super) fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, has_workspaces: bool) -> Inputs {
     let tree = survey.tree;
     let is_local = |version: &str| {
         ["file:", "link:", "portal:", "workspace:"]

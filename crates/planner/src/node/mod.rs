@@ -1,5 +1,6 @@
 //! Node.js: from `package.json` to what the Dockerfile needs to know.
 
+pub(crate) mod assets;
 mod framework;
 mod install;
 mod manager;

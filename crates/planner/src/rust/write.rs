@@ -76,7 +76,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
         environment.push(("PATH", "/app/bin:/app/target/release:$PATH"));
     }
     file.env(&environment);
-    file.user();
+    file.run_as_its_owner();
     match &recipe.start {
         Start::Program(path) => file.start_words(&[path]),
         Start::Script(script) => file.start(script),

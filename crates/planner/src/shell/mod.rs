@@ -101,7 +101,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     // The folder itself, and what commands as root have left in it.
     file.own(install.is_some() || build.is_some());
     file.env(&[("HOME", "/app")]);
-    file.user();
+    file.run_as_its_owner();
     match &start_override {
         Some(command) => file.start(&command.as_process()),
         None => file.start_words(&[shell, &script]),

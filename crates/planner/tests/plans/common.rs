@@ -130,6 +130,7 @@ pub(crate) fn check(plan: &Plan) {
             "denoland/deno:2.9.6",
             "caddy:2",
             "debian:trixie",
+            "composer:2",
         ];
         let java = [
             "eclipse-temurin:",
@@ -142,11 +143,28 @@ pub(crate) fn check(plan: &Plan) {
         if major.is_some_and(|major| ["8", "11", "17", "21", "25"].contains(&major)) {
             continue;
         }
-        assert!(
-            known
-                .iter()
-                .any(|known| image.strip_suffix("-slim").unwrap_or(image) == *known),
-            "{image} is not promised"
-        );
+        let is_known = known
+            .iter()
+            .any(|known| image.strip_suffix("-slim").unwrap_or(image) == *known);
+        assert!(is_known || is_of_a_line(image), "{image} is not promised");
     }
+}
+
+/// Whether an image is one of a language whose lines are many: a name, a version of digits, and a variant.
+fn is_of_a_line(image: &str) -> bool {
+    let Some((name, tag)) = image.split_once(':') else {
+        return false;
+    };
+    let (version, variant) = tag.split_once('-').unwrap_or((tag, ""));
+    let is_version = version.len() <= 12 && version.chars().all(|digit| digit.is_ascii_digit() || digit == '.');
+    let variants: &[&str] = match name {
+        "php" => &["apache", "cli"],
+        "ruby" => &["", "slim"],
+        "elixir" => &["otp-24", "otp-25", "otp-26", "otp-27", "otp-28"],
+        "mcr.microsoft.com/dotnet/sdk" | "mcr.microsoft.com/dotnet/aspnet" | "mcr.microsoft.com/dotnet/runtime" => {
+            &[""]
+        }
+        _ => return false,
+    };
+    is_version && variants.contains(&variant)
 }

@@ -106,6 +106,53 @@ fn text_of_files_never_becomes_an_instruction() {
             ],
             &settings(),
         );
+        let composer = serde_json::json!({
+            "require": { "php": evil, (format!("ext-{evil}")): "*", (*evil): evil }, "config": { "platform": { "php": evil } },
+            "repositories": [{ "type": "path", "url": evil }], "scripts": { (*evil): evil },
+        });
+        let _ = try_plan(
+            &[
+                ("composer.json", &composer.to_string()),
+                ("composer.lock", &composer.to_string()),
+                ("index.php", evil),
+                (".php-version", evil),
+                ("package.json", &json.to_string()),
+            ],
+            &settings(),
+        );
+        let gemfile = format!("ruby '{evil}'\ngem '{evil}', path: '{evil}'\nruby file: '{evil}'\n");
+        let lock = format!(
+            "GEM\n  specs:\n    {evil} (1)\nPLATFORMS\n  {evil}\nRUBY VERSION\n   ruby {evil}\nBUNDLED WITH\n   {evil}\n"
+        );
+        let _ = try_plan(
+            &[
+                ("Gemfile", &gemfile),
+                ("Gemfile.lock", &lock),
+                ("app.rb", evil),
+                (".ruby-version", evil),
+                (".tool-versions", &format!("ruby {evil}")),
+                ("mise.toml", &format!("[tools]\nruby = {}\n", serde_json::json!(evil))),
+            ],
+            &settings(),
+        );
+        let mix = format!("[app: :x, elixir: \"{evil}\", releases: [{evil}: []], deps: [{{:{evil}, \"1\"}}]]");
+        let _ = try_plan(
+            &[
+                ("mix.exs", &mix),
+                ("mix.lock", &format!("\"{evil}\": x")),
+                (".tool-versions", &format!("elixir {evil}\nerlang {evil}")),
+            ],
+            &settings(),
+        );
+        let project = format!(
+            "<Project Sdk=\"Microsoft.NET.Sdk.Web\"><PropertyGroup><TargetFramework>{0}</TargetFramework><AssemblyName>{0}\
+             </AssemblyName></PropertyGroup></Project>",
+            evil.replace('&', "&amp;").replace('<', "&lt;")
+        );
+        let _ = try_plan(
+            &[("a.csproj", &project), ("global.json", &json.to_string())],
+            &settings(),
+        );
         let _ = try_plan(&[("Staticfile", &format!("root: {evil}"))], &settings());
         let _ = try_plan(&[("index.html", ""), (".dockerignore", evil)], &settings());
         let _ = try_plan(

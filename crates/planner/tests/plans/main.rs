@@ -3,13 +3,17 @@
 mod base_images;
 mod common;
 mod deno;
+mod dotnet;
+mod elixir;
 mod go;
 mod hostile;
 mod java;
 mod node;
 mod of_others;
 mod overrides;
+mod php;
 mod python;
+mod ruby;
 mod rust;
 mod shell;
 mod static_site;

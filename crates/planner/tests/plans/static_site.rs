@@ -52,8 +52,8 @@ fn an_unknown_directory_is_refused_with_what_was_seen() {
         other.contains("CMakeLists.txt means C or C++") && other.contains("Dockerfile") && other.contains("src/"),
         "{other}"
     );
-    let dotnet = refusal(&[("shop.csproj", "")]);
-    assert!(dotnet.contains(".NET"), "{dotnet}");
+    let dotnet = refusal(&[("CMakeLists.txt", "")]);
+    assert!(dotnet.contains("C or C++"), "{dotnet}");
     let below = refusal(&[("apps.txt", ""), ("backend/go.mod", ""), ("frontend/package.json", "")]);
     assert!(
         below.contains("backend, frontend") && below.contains("root directory"),
