@@ -1,0 +1,5 @@
+package org.example;
+
+class Shop {
+    public static void main(String[] arguments) {}
+}

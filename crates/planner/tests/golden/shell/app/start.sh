@@ -1,0 +1,2 @@
+#!/bin/sh
+exec nc -lk -p "$PORT" -e echo shop
