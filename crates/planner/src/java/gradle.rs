@@ -43,6 +43,7 @@ pub(super) fn read(tree: &Tree) -> Result<Build, Refusal> {
         .and_then(|text| toml::from_str(&text).ok())
         .unwrap_or_default();
     let mut build = Build::default();
+    let mut left = source::MOST_FILES;
     let mut folders = vec![String::new()];
     for module in included(&settings) {
         let folder = module.trim_start_matches(':').replace(':', "/");
@@ -64,7 +65,9 @@ pub(super) fn read(tree: &Tree) -> Result<Build, Refusal> {
         if folder.is_empty() && build.is_multi_module && !tree.has_folder("src/main") {
             continue;
         }
-        build.modules.extend(module(tree, &folder, &text, &catalog, root_name));
+        build
+            .modules
+            .extend(module(tree, &folder, &text, &catalog, root_name, &mut left));
     }
     build.version = versions.into_iter().next();
     Ok(build)
@@ -104,9 +107,16 @@ pub(super) fn has_wrapper(tree: &Tree) -> bool {
     tree.has_file("gradlew") && tree.has_file("gradle/wrapper/gradle-wrapper.jar") && tree.has_file(WRAPPER)
 }
 
-fn module(tree: &Tree, folder: &str, text: &str, catalog: &Table, root_name: Option<&str>) -> Option<Module> {
+fn module(
+    tree: &Tree,
+    folder: &str,
+    text: &str,
+    catalog: &Table,
+    root_name: Option<&str>,
+    left: &mut usize,
+) -> Option<Module> {
     let has = |id: &str| applies(text, id, catalog);
-    let source = source::read(tree, folder);
+    let source = source::read(tree, folder, left);
     let named = text
         .lines()
         .find_map(|line| {

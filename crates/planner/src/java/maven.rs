@@ -36,6 +36,7 @@ pub(super) fn read(tree: &Tree) -> Result<Build, Refusal> {
         });
     }
     let mut build = Build::default();
+    let mut left = source::MOST_FILES;
     let properties = properties(&root);
     build.version = version(&root, &properties);
     let mut waiting = vec![(String::new(), root.clone())];
@@ -59,7 +60,7 @@ pub(super) fn read(tree: &Tree) -> Result<Build, Refusal> {
         }
         waiting.sort_by(|one, other| other.0.cmp(&one.0));
         if project.text("packaging") != Some("pom") {
-            module(tree, &folder, &project, &root, &mut build);
+            module(tree, &folder, &project, &root, &mut build, &mut left);
         }
         if build.version.is_none() {
             build.version = version(&project, &properties);
@@ -134,9 +135,12 @@ fn version(project: &Element, properties: &BTreeMap<String, String>) -> Option<W
     Some((text, because))
 }
 
-fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &mut Build) {
-    let plugins: Vec<&Element> = project.all("build/plugins/plugin");
-    let has = |name: &str| plugins.iter().any(|plugin| plugin.text("artifactId") == Some(name));
+fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &mut Build, left: &mut usize) {
+    // Modules have the plugins of the root, too: of these, the one with a main method is meant.
+    let own = project.all("build/plugins/plugin");
+    let inherited = root.all("build/plugins/plugin");
+    let is_one_of = |plugins: &[&Element], name: &str| plugins.iter().any(|one| one.text("artifactId") == Some(name));
+    let has = |name: &str| is_one_of(&own, name) || is_one_of(&inherited, name);
     let mut properties = self::properties(root);
     properties.extend(self::properties(project));
     let artifact = project.text("artifactId").unwrap_or_default().to_owned();
@@ -156,12 +160,19 @@ fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &
         return;
     }
     let framework = framework(project, root, &has);
-    let source = source::read(tree, folder);
+    let source = source::read(tree, folder, left);
     let named = named_main(project, &properties);
     let main = named
         .clone()
         .or_else(|| (source.mains.len() == 1).then(|| source.mains[0].clone()));
-    if kind == Kind::Classes && main.is_none() && source.mains.is_empty() {
+    const PACKING: &[&str] = &[
+        "spring-boot-maven-plugin",
+        "quarkus-maven-plugin",
+        "maven-shade-plugin",
+        "maven-assembly-plugin",
+    ];
+    let is_packed_itself = PACKING.iter().any(|name| is_one_of(&own, name));
+    if !is_packed_itself && main.is_none() && source.mains.is_empty() {
         return;
     }
     build.modules.push(Module {

@@ -2,8 +2,8 @@
 
 use crate::tree::{Tree, join};
 
-/// More files than this are not looked at.
-const MOST_FILES: usize = 400;
+/// More files than this are not looked at, in all modules together.
+pub(super) const MOST_FILES: usize = 2_000;
 
 /// What was found in the source of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,16 +14,11 @@ pub(super) struct Source {
     pub(super) port: Option<u16>,
 }
 
-/// Reads `src/main` of a module.
-pub(super) fn read(tree: &Tree, module: &str) -> Source {
+/// Reads the source of a module that is no test, as long as `left` more files may be read.
+pub(super) fn read(tree: &Tree, module: &str, left: &mut usize) -> Source {
     let mut source = Source::default();
     let mut looks_at_port = false;
-    let mut seen = 0;
-    for folder in tree
-        .walk(&join(module, "src/main"))
-        .into_iter()
-        .chain(tree.walk(&join(module, "src")))
-    {
+    for folder in tree.walk(&join(module, "src")) {
         if folder.contains("src/test") {
             continue;
         }
@@ -31,10 +26,10 @@ pub(super) fn read(tree: &Tree, module: &str) -> Source {
             let kind = entry.name.rsplit_once('.').map(|(_, kind)| kind);
             let is_code = matches!(kind, Some("java" | "kt" | "scala" | "groovy"));
             let is_settings = matches!(kind, Some("conf" | "yaml" | "yml" | "properties"));
-            if entry.is_folder || seen >= MOST_FILES || !(is_code || is_settings) {
+            if entry.is_folder || *left == 0 || !(is_code || is_settings) {
                 continue;
             }
-            seen += 1;
+            *left -= 1;
             let text = tree.head(&join(&folder, &entry.name));
             looks_at_port |= text.contains("\"PORT\"") || text.contains("${PORT") || text.contains("${?PORT");
             if is_code {

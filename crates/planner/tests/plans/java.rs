@@ -150,6 +150,16 @@ fn of_several_modules_one_is_built_with_what_it_needs() {
         "{}",
         one.dockerfile
     );
+    let all = root.replace("<modules>", &format!("{}<modules>", plugin("spring-boot-maven-plugin")));
+    let bare = module("shop-web", "");
+    let inherits = plan(&[
+        ("pom.xml", &all),
+        ("core/pom.xml", &core),
+        ("shop-web/pom.xml", &bare),
+        ("shop-web/src/main/java/com/example/App.java", MAIN),
+    ]);
+    assert_eq!(fact(&inherits, "module").0, "shop-web");
+    assert_eq!(inherits.framework.as_deref(), Some("Spring Boot"));
     files[1].1 = &web;
     assert!(!plan(&files).warnings.is_empty());
     let wrong = try_plan(&files, &with_variables(&[("CLICK_DEPLOY_JAVA_MODULE", "nothing")]))
