@@ -86,8 +86,7 @@ fn property<'a>(root: Node<'a, 'a>, wanted: &str) -> Option<&'a str> {
     values
         .filter_map(|node| node.text())
         .map(str::trim)
-        .filter(|text| !text.is_empty() && !text.contains("$("))
-        .last()
+        .rfind(|text| !text.is_empty() && !text.contains("$("))
 }
 
 fn is_plain(name: &str) -> bool {

@@ -36,15 +36,16 @@ pub(super) fn runtime(survey: &mut Survey<'_>, project: &Project) -> Result<u64,
         .max();
     let because = format!("TargetFramework in {}", project.name);
     let of_project = newest.and_then(|(_, version)| Wish::new(version, &because));
-    if of_project.is_none() && chosen.is_none() {
-        if let Some(old) = project.frameworks.first() {
-            return Err(Refusal::Version {
-                wanted: crate::tree::shown(old),
-                because,
-                offered: format!(".NET {}", bases::DOTNET_DEFAULT),
-                advice: "Move the project to net10.0, or add a Dockerfile.".to_owned(),
-            });
-        }
+    if of_project.is_none()
+        && chosen.is_none()
+        && let Some(old) = project.frameworks.first()
+    {
+        return Err(Refusal::Version {
+            wanted: crate::tree::shown(old),
+            because,
+            offered: format!(".NET {}", bases::DOTNET_DEFAULT),
+            advice: "Move the project to net10.0, or add a Dockerfile.".to_owned(),
+        });
     }
     let wish = chosen.or(of_project);
     Ok(OFFER.choose(survey, wish.as_ref()))

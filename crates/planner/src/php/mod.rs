@@ -190,6 +190,7 @@ fn extensions(survey: &mut Survey<'_>, composer: &Composer, framework: Framework
         asked.extend(names);
     }
     let (usual, because) = framework.extensions(survey.tree, composer);
+    let usual: Vec<&str> = usual.into_iter().filter(|name| !asked.contains(*name)).collect();
     asked.extend(usual.iter().map(|name| (*name).to_owned()));
     if !usual.is_empty() {
         survey.fact("extensions added", &usual.join(", "), because);

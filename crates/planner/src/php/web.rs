@@ -52,8 +52,12 @@ pub(super) fn configure(root: &str, falls_back: bool) -> String {
     ] {
         lines.push(line.to_owned());
     }
+    // Inside Apache the container's variables are not in $_SERVER, where frameworks look; elsewhere they are.
+    let environment = ["<?php $_SERVER += getenv();"];
     let settings = [
         "expose_php=Off",
+        "variables_order=EGPCS",
+        "auto_prepend_file=/usr/local/etc/php/environment.php",
         "memory_limit=256M",
         "upload_max_filesize=64M",
         "post_max_size=64M",
@@ -62,7 +66,8 @@ pub(super) fn configure(root: &str, falls_back: bool) -> String {
         "opcache.max_accelerated_files=20000",
     ];
     format!(
-        "cp \"$PHP_INI_DIR/php.ini-production\" \"$PHP_INI_DIR/php.ini\" \\\n && {} \\\n && {} \\\n && {} \\\n && a2enmod -q rewrite headers",
+        "cp \"$PHP_INI_DIR/php.ini-production\" \"$PHP_INI_DIR/php.ini\" \\\n && {} \\\n && {} \\\n && {} \\\n && {} \\\n && a2enmod -q rewrite headers",
+        write("$PHP_INI_DIR/environment.php", environment.into_iter()),
         write("$PHP_INI_DIR/conf.d/app.ini", settings.iter().copied()),
         write("/etc/apache2/ports.conf", ["Listen ${PORT}"].into_iter()),
         write(

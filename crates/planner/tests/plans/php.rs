@@ -21,6 +21,8 @@ fn a_lone_index_is_served_by_apache_as_nobody_in_particular() {
         "{text}"
     );
     assert!(text.contains("\nUSER 33:33\n"), "{text}");
+    // Frameworks look for the container's variables there.
+    assert!(text.contains("'<?php $_SERVER += getenv();'"), "{text}");
     assert!(
         text.contains("docker-php-ext-install -j\"$(nproc)\" mysqli opcache"),
         "{text}"
