@@ -13,8 +13,15 @@ use planner::{Settings, plan};
 const SIZES: [usize; 3] = [50, 500, 5000];
 const ROUNDS: usize = 15;
 
-/// An application of a language, and the name and text of each of its further files.
-const APPLICATIONS: [(&str, &[(&str, &str)], &str, &str); 4] = [
+/// A language, the files of an application, and the ending and text of each of its further files.
+type Application = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
+const APPLICATIONS: [Application; 4] = [
     (
         "go",
         &[
