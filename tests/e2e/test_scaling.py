@@ -256,7 +256,10 @@ def test_the_command_line_follows_a_log_while_processes_are_restarted(whole, sho
     follower.start()
 
     def followed():
-        lines = (json.loads(line) for line in whole.folder.joinpath("follower.log").read_text().splitlines() if line.startswith("{"))
+        text = whole.folder.joinpath("follower.log").read_text()
+        # The last line may not be whole yet.
+        whole_lines = text[: text.rfind("\n") + 1].splitlines()
+        lines = (json.loads(line) for line in whole_lines if line.startswith("{"))
         return [line["message"] for line in lines if line.get("message", "").startswith("line ")]
 
     try:

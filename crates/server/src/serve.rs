@@ -145,8 +145,14 @@ pub(crate) async fn run(role: Role) -> Result<(), Failed> {
         let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
     };
     tokio::join!(ending_work, ending_answers);
-    store.close().await;
-    presence.end().await;
+    // A database that is silent is not waited for: what it holds of ours ends with its connections.
+    let closing = async {
+        store.close().await;
+        presence.end().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(5), closing).await.is_err() {
+        tracing::warn!("the connections to the database are left: it does not answer");
+    }
     Ok(())
 }
 
