@@ -18,6 +18,9 @@ pub async fn take_part(world: Arc<World>, process: Process, stop: CancellationTo
         loop {
             if let Err(error) = store.see_process(&process).await {
                 tracing::debug!("that this process lives could not be kept: {error}");
+            } else if store.is_alone() {
+                // Whoever asks is answered by this very process: that it lives needs no write.
+                return std::future::pending().await;
             }
             tokio::time::sleep(EVERY).await;
         }

@@ -4,7 +4,7 @@
 //! **Invariant.** Text of users and files enters only as a JSON string ([`json`]) or inside a comment ([`comment`]);
 //! everything else that is written is a constant of this crate or passed [`crate::tree::is_plain_path`].
 
-use crate::tree::shown;
+use crate::{debian, tree::shown};
 
 /// The build argument that the caller sets to a digest of the variables' values, keyed so that it reveals nothing: a
 /// changed variable must run the build command again, and BuildKit does not look at secrets for that.
@@ -143,14 +143,7 @@ impl Dockerfile {
     /// Packages of the distribution, without what they only recommend.
     pub(crate) fn install_packages(&mut self, packages: &[&str]) {
         if !packages.is_empty() {
-            let packages = packages.join(" ");
-            self.run(
-                &[],
-                &format!(
-                    "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \\\n    \
-                     {packages} && rm -rf /var/lib/apt/lists/*"
-                ),
-            );
+            self.run(&[], &debian::install(packages));
         }
     }
 

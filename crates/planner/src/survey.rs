@@ -2,12 +2,12 @@
 
 use crate::{
     Fact, Plan, Refusal, Settings, base_images_of_dockerfile,
-    command::{Command, is_variable_name, relative_path},
+    command::{Command, is_variable_name, relative_path, words},
     dockerfile::{Caches, Dockerfile, Variables},
     overrides::{OWN, Overrides},
     procfile::Procfile,
     settings::{Choice, Chosen},
-    tree::{Tree, shown},
+    tree::{Tree, is_plain_path, shown},
 };
 
 /// More facts than this nobody reads; hostile files could make thousands.
@@ -145,6 +145,22 @@ impl<'a> Survey<'a> {
             ));
         }
         Ok(Some(command))
+    }
+
+    /// The file of the application's folder that a start command expects and that is not there: the build puts its program
+    /// there.
+    pub(crate) fn expected_program(&mut self, start: Option<&Command>) -> Option<String> {
+        let first = words(start?.text()).find(|word| !word.contains('=') && *word != "exec")?;
+        let path = first
+            .strip_prefix("/app/")
+            .or_else(|| first.strip_prefix("./"))
+            .unwrap_or(first);
+        if !first.contains('/') || !is_plain_path(path) || self.tree.has(path) {
+            return None;
+        }
+        let path = path.to_owned();
+        self.fact("program", &path, "the start command expects it there");
+        Some(path)
     }
 
     /// The folder to serve, if the user chose one.

@@ -7,7 +7,7 @@ use crate::{
     tree::{Tree, shown},
 };
 
-/// The version that one of these names has, and where that stands. asdf's file is read first, as mise does.
+/// The version that one of these names has, and where that stands. asdf's file is read first.
 pub(crate) fn wish(tree: &Tree, names: &[&str]) -> Result<Option<(String, String)>, Refusal> {
     let text = tree.text(".tool-versions")?.unwrap_or_default();
     for (number, line) in text.lines().enumerate() {

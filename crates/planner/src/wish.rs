@@ -4,6 +4,7 @@ use crate::{
     Refusal,
     settings::Choice,
     survey::Survey,
+    tool_versions,
     tree::{Tree, shown},
     versions::{Match, Range, Version},
 };
@@ -125,29 +126,10 @@ pub(crate) fn of_file(tree: &Tree, file: &str, prefix: &str) -> Result<Option<Wi
     Ok(line.and_then(|line| Wish::new(line.strip_prefix(prefix).unwrap_or(line), file)))
 }
 
-/// What `.tool-versions` (asdf) or `mise.toml` say about a tool.
+/// What the files of tool managers say about a tool.
 pub(crate) fn of_tools(tree: &Tree, tool: &str) -> Result<Option<Wish>, Refusal> {
-    let text = tree.text(".tool-versions")?.unwrap_or_default();
-    let line = text.lines().find_map(|line| {
-        let (name, version) = line.trim().split_once(char::is_whitespace)?;
-        (name == tool).then(|| version.split_whitespace().next().unwrap_or_default())
-    });
-    if let Some(wish) = line.and_then(|version| Wish::new(version, ".tool-versions")) {
-        return Ok(Some(wish));
-    }
-    for file in ["mise.toml", ".mise.toml"] {
-        let text = tree.text(file)?.unwrap_or_default();
-        // Not ours to refuse: mise would do that.
-        let Ok(table) = toml::from_str::<toml::Table>(&text) else {
-            continue;
-        };
-        let value = table.get("tools").and_then(|tools| tools.get(tool));
-        let version = value.and_then(|value| value.as_str().or_else(|| value.get("version")?.as_str()));
-        if let Some(wish) = version.and_then(|version| Wish::new(version, file)) {
-            return Ok(Some(wish));
-        }
-    }
-    Ok(None)
+    let found = tool_versions::wish(tree, &[tool])?;
+    Ok(found.and_then(|(text, because)| Wish::new(&text, &because)))
 }
 
 /// Lines that are written as a major times one hundred and a minor.

@@ -1,5 +1,6 @@
 //! The processes of the platform, for operators.
 
+use domain::OrganizationId;
 use store::processes::Process;
 
 use crate::{Engine, Error};
@@ -8,12 +9,16 @@ use crate::{Engine, Error};
 const ALL: [&str; 3] = ["build-cache", "output", "reconciler"];
 
 impl Engine {
-    /// Every process, the oldest first, and what each does for all.
+    /// Every process, the oldest first, and what each does for all. They are the operator's, who is in the first
+    /// organization: others see none.
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn processes(&self) -> Result<Vec<(Process, Vec<String>)>, Error> {
+    pub async fn processes(&self, organization: OrganizationId) -> Result<Vec<(Process, Vec<String>)>, Error> {
         let store = &self.world.store;
+        if store.first_organization().await? != Some(organization) {
+            return Ok(Vec::new());
+        }
         let leases = store.leases().await?;
         let processes = store.processes().await?;
         let leads = |process: &Process| -> Vec<String> {
@@ -26,7 +31,10 @@ impl Engine {
         };
         Ok(processes
             .into_iter()
-            .map(|process| {
+            .map(|mut process| {
+                if store.is_alone() {
+                    process.seen_at_ms = store::now_ms();
+                }
                 let leads = leads(&process);
                 (process, leads)
             })

@@ -284,6 +284,25 @@ async fn what_nobody_owns_is_listed_with_its_times_and_hidden_from_other_organiz
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_processes_are_the_operators_alone() {
+    let bed = Bed::new().await;
+    let process = engine::state::processes::Process {
+        id: "p".to_owned(),
+        role: "all".to_owned(),
+        host: "here".to_owned(),
+        version: "1".to_owned(),
+        started_at_ms: 1,
+        seen_at_ms: 1,
+    };
+    bed.store.see_process(&process).await.unwrap();
+    let seen = bed.engine.processes(bed.organization).await.unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].1, ["build-cache", "output", "reconciler"]);
+    let other = bed.store.ensure_organization("other").await.unwrap();
+    assert_eq!(bed.engine.processes(other).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_no_deployment_has_is_listed_and_goes_after_its_grace() {
     let bed = Bed::new().await;
     let service = bed.live("web", &quick()).await;

@@ -1,6 +1,6 @@
 //! Which Deno an application wants, and which it gets.
 
-use crate::{Refusal, bases, settings::Choice, survey::Survey, tree::shown};
+use crate::{Refusal, bases, settings::Choice, survey::Survey, tool_versions, tree::shown};
 
 /// There is one release: within a major, newer ones run what was written for older ones.
 pub(super) fn check(survey: &mut Survey<'_>) -> Result<(), Refusal> {
@@ -48,7 +48,5 @@ fn wish(survey: &Survey<'_>) -> Result<Option<(String, String)>, Refusal> {
             return Ok(Some((line.to_owned(), file.to_owned())));
         }
     }
-    let tools = survey.tree.text(".tool-versions")?.unwrap_or_default();
-    let version = tools.lines().find_map(|line| line.trim().strip_prefix("deno "));
-    Ok(version.map(|version| (version.trim().to_owned(), ".tool-versions".to_owned())))
+    tool_versions::wish(survey.tree, &["deno"])
 }

@@ -241,22 +241,7 @@ fn output(survey: &mut Survey<'_>, module: &Module, program: &Program, start: Op
         .into_iter()
         .find(|name| plain(name))
         .unwrap_or("server");
-    let expected = start.and_then(|start| {
-        let first = words(start.text()).find(|word| !word.contains('=') && *word != "exec")?;
-        let path = first
-            .strip_prefix("/app/")
-            .or_else(|| first.strip_prefix("./"))
-            .unwrap_or(first);
-        let is_path = first.contains('/') && is_plain_path(path);
-        (is_path && !survey.tree.has(path)).then(|| path.to_owned())
-    });
-    match expected {
-        Some(path) => {
-            survey.fact("program", &path, "the start command expects it there");
-            path
-        }
-        None => format!("bin/{name}"),
-    }
+    survey.expected_program(start).unwrap_or_else(|| format!("bin/{name}"))
 }
 
 /// What to start after a build command of the user's: what `-o` names.

@@ -1,8 +1,6 @@
 //! Which JDK an application wants, and which it gets.
 
-use toml::Table;
-
-use crate::{Refusal, bases, settings::Choice, survey::Survey, tree::shown};
+use crate::{Refusal, bases, settings::Choice, survey::Survey, tool_versions, tree::shown};
 
 /// A wish and where it stands.
 pub(super) type Wish = (String, String);
@@ -103,23 +101,13 @@ fn of_files(survey: &Survey<'_>) -> Result<Option<Wish>, Refusal> {
             after(&text("system.properties")?, "java.runtime.version"),
             "system.properties",
         ),
-        (after(&text(".tool-versions")?, "java"), ".tool-versions"),
     ];
     for (found, file) in places {
         if let Some(found) = found {
             return Ok(Some((found, file.to_owned())));
         }
     }
-    for file in ["mise.toml", ".mise.toml"] {
-        let table: Option<Table> = toml::from_str(&text(file)?).ok();
-        let tools = table
-            .as_ref()
-            .and_then(|table| table.get("tools")?.get("java")?.as_str());
-        if let Some(version) = tools {
-            return Ok(Some((version.to_owned(), file.to_owned())));
-        }
-    }
-    Ok(None)
+    tool_versions::wish(survey.tree, &["java"])
 }
 
 #[cfg(test)]

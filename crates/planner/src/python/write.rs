@@ -4,8 +4,8 @@
 //! the source. Tools (uv, Poetry, Pipenv) are made in a stage of their own and only mounted.
 
 use crate::{
-    bases,
-    dockerfile::{Caches, Dockerfile, Variables},
+    bases, debian,
+    dockerfile::{Caches, Dockerfile},
     python::{Recipe, dependencies::Installer},
 };
 
@@ -48,7 +48,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
             .copied()
             .collect();
         if !libraries.is_empty() {
-            writer.file.run(&[], &apt_install(&libraries));
+            writer.file.run(&[], &debian::install(&libraries));
         }
         writer.file.workdir("/app");
         writer.environment(true);
@@ -64,14 +64,6 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     }
     writer.file.start(&recipe.serving.start.as_process());
     writer.file
-}
-
-fn apt_install(packages: &[&str]) -> String {
-    format!(
-        "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends {} && \
-         rm -rf /var/lib/apt/lists/*",
-        packages.join(" ")
-    )
 }
 
 impl Writer<'_> {
@@ -147,7 +139,7 @@ impl Writer<'_> {
         let usual = ["libpq-dev", "default-libmysqlclient-dev", "pkg-config"];
         let unusual: Vec<&str> = headers.into_iter().filter(|package| !usual.contains(package)).collect();
         if !unusual.is_empty() {
-            self.file.run(&[], &apt_install(&unusual));
+            self.file.run(&[], &debian::install(&unusual));
         }
         self.file.workdir("/app");
         self.environment(true);
@@ -195,7 +187,7 @@ impl Writer<'_> {
                 let mounts = self.pip_cache();
                 let mut command = format!("{pip} -r {file}");
                 added.iter().for_each(|name| command.push_str(&format!(" {name}")));
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
             }
             Installer::Project { dependencies, .. } => {
                 let mounts = self.pip_cache();
@@ -216,7 +208,7 @@ impl Writer<'_> {
                 let mounts = self.pip_cache();
                 let mut command = format!("{pip} .");
                 added.iter().for_each(|name| command.push_str(&format!(" {name}")));
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
             }
             Installer::Uv {
                 is_locked,
@@ -230,10 +222,10 @@ impl Writer<'_> {
                 mounts.extend(self.uv_cache());
                 let frozen = if *is_locked { " --frozen" } else { "" };
                 let command = format!("/opt/tool/bin/uv sync{frozen} --no-dev --no-install-project");
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
                 if !added.is_empty() {
                     let command = format!("/opt/tool/bin/uv pip install --python /opt/venv {}", added.join(" "));
-                    self.run(&mounts, &variables, &command);
+                    self.file.run_seeing(&mounts, &variables, &command);
                 }
             }
             Installer::Poetry { is_locked, .. } => {
@@ -254,7 +246,7 @@ impl Writer<'_> {
                 self.lock_files("pyproject.toml", is_locked.then_some("poetry.lock"));
                 let mut mounts = vec![tool];
                 mounts.extend(self.pip_cache());
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
                 self.add(&added);
             }
             Installer::Pipenv { is_locked } => {
@@ -270,7 +262,7 @@ impl Writer<'_> {
                     "{lock}/opt/tool/bin/pipenv requirements >/tmp/requirements.txt && {pip} -r /tmp/requirements.txt"
                 );
                 added.iter().for_each(|name| command.push_str(&format!(" {name}")));
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
             }
         }
     }
@@ -282,15 +274,6 @@ impl Writer<'_> {
 
     fn uv_cache(&self) -> Vec<String> {
         self.caches.mount("uv", "/root/.cache/uv", false)
-    }
-
-    /// One of our own commands, in a readable form if it sees no variables.
-    fn run(&mut self, mounts: &[String], variables: &Variables, command: &str) {
-        if variables.is_empty() {
-            self.file.run(mounts, command);
-        } else {
-            self.file.run_script(mounts, variables, command);
-        }
     }
 
     /// Servers that the application does not bring along.
@@ -340,7 +323,7 @@ impl Writer<'_> {
                 let no_dependencies = if dependencies.is_empty() { "" } else { " --no-deps" };
                 let mounts = self.pip_cache();
                 let command = format!("{}{no_dependencies} .", self.pip());
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
             }
             Installer::Uv {
                 is_locked,
@@ -351,12 +334,12 @@ impl Writer<'_> {
                 mounts.extend(self.uv_cache());
                 let locked = if *is_locked { " --locked" } else { "" };
                 let command = format!("/opt/tool/bin/uv sync{locked} --no-dev --inexact");
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
             }
             Installer::Poetry { is_package: true, .. } => {
                 let mounts = self.pip_cache();
                 let command = format!("{} --no-deps .", self.pip());
-                self.run(&mounts, &variables, &command);
+                self.file.run_seeing(&mounts, &variables, &command);
             }
             _ => {}
         }
@@ -371,7 +354,8 @@ impl Writer<'_> {
             self.file.run_script(&[], &variables, command.text());
         }
         if self.recipe.serving.collects_static_files {
-            self.run(&[], &variables, "python manage.py collectstatic --noinput");
+            self.file
+                .run_seeing(&[], &variables, "python manage.py collectstatic --noinput");
         }
     }
 }

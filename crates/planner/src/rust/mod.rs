@@ -13,7 +13,7 @@ use manifest::{Package, Program};
 
 use crate::{
     Refusal,
-    command::{Command, words},
+    command::Command,
     dockerfile::Variables,
     settings::Choice,
     survey::{Outcome, Survey},
@@ -271,18 +271,7 @@ fn built(
     start: Option<&Command>,
     settings: &native::CargoSettings,
 ) -> Result<Build, Refusal> {
-    let expected = start.and_then(|start| {
-        let first = words(start.text()).find(|word| !word.contains('=') && *word != "exec")?;
-        let path = first
-            .strip_prefix("/app/")
-            .or_else(|| first.strip_prefix("./"))
-            .unwrap_or(first);
-        let is_path = first.contains('/') && is_plain_path(path);
-        (is_path && !survey.tree.has(path)).then(|| path.to_owned())
-    });
-    if let Some(path) = &expected {
-        survey.fact("program", path, "the start command expects it there");
-    }
+    let expected = survey.expected_program(start);
     let target = settings
         .target
         .clone()

@@ -2,7 +2,7 @@
 
 use toml::Table;
 
-use crate::{Refusal, bases, settings::Choice, survey::Survey, tree::shown};
+use crate::{Refusal, bases, settings::Choice, survey::Survey, tool_versions, tree::shown};
 
 /// A wish, where it stands, and whether it names one release and not the oldest that would do.
 struct Wish {
@@ -86,15 +86,8 @@ fn wish(survey: &Survey<'_>, manifest: &Table) -> Result<Option<Wish>, Refusal> 
             return Ok(Some(pin(channel, file)));
         }
     }
-    for file in ["mise.toml", ".mise.toml"] {
-        let table: Option<Table> = survey.tree.text(file)?.and_then(|text| toml::from_str(&text).ok());
-        if let Some(version) = table.as_ref().and_then(|table| text_at(table, &["tools", "rust"])) {
-            return Ok(Some(pin(version, file)));
-        }
-    }
-    let tools = survey.tree.text(".tool-versions")?.unwrap_or_default();
-    if let Some(version) = tools.lines().find_map(|line| line.trim().strip_prefix("rust ")) {
-        return Ok(Some(pin(version, ".tool-versions")));
+    if let Some((version, because)) = tool_versions::wish(survey.tree, &["rust"])? {
+        return Ok(Some(pin(&version, &because)));
     }
     let oldest = text_at(manifest, &["package", "rust-version"])
         .or_else(|| text_at(manifest, &["workspace", "package", "rust-version"]));

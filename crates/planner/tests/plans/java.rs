@@ -172,16 +172,32 @@ fn of_several_modules_one_is_built_with_what_it_needs() {
 fn the_version_is_read_where_people_write_it() {
     let pom = pom(&plugin("spring-boot-maven-plugin"));
     let with = |file: &str, text: &str| try_plan(&[("pom.xml", &pom), (file, text)], &settings());
-    for (file, text, major) in [
-        (".java-version", "17\n", "17"),
-        (".sdkmanrc", "# x\njava=21.0.2-tem\n", "21"),
-        ("system.properties", "java.runtime.version=11\n", "11"),
-        (".tool-versions", "java temurin-25.0.1+8\n", "25"),
-        ("mise.toml", "[tools]\njava = \"zulu-8.86\"\n", "8"),
+    for (file, text, major, place) in [
+        (".java-version", "17\n", "17", ".java-version"),
+        (".sdkmanrc", "# x\njava=21.0.2-tem\n", "21", ".sdkmanrc"),
+        (
+            "system.properties",
+            "java.runtime.version=11\n",
+            "11",
+            "system.properties",
+        ),
+        (
+            ".tool-versions",
+            "java temurin-25.0.1+8\n",
+            "25",
+            ".tool-versions:1 asks",
+        ),
+        (
+            "mise.toml",
+            "[tools]\njava = \"zulu-8.86\"\n",
+            "8",
+            "tools.java in mise.toml asks",
+        ),
     ] {
         let plan = with(file, text).unwrap();
         assert_eq!(fact(&plan, "java version").0, major, "{file}");
-        assert!(fact(&plan, "java version").1.starts_with(file));
+        let because = fact(&plan, "java version").1;
+        assert!(because.starts_with(place), "{because}");
     }
     let ended = with(".java-version", "20").unwrap();
     assert_eq!(fact(&ended, "java version").0, "21");

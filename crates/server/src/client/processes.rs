@@ -19,6 +19,10 @@ pub(crate) async fn run(session: &Session) -> Result<(), ClientError> {
     if output.json {
         return output.json_line(&processes.items);
     }
+    if processes.items.is_empty() {
+        output.note("the processes are shown to the operator's organization, the first one");
+        return Ok(());
+    }
     let rows: Vec<Vec<Cell>> = processes.items.iter().map(row).collect();
     output.table(
         &["PROCESS", "ROLE", "HOST", "VERSION", "AGE", "SEEN", "DOES FOR ALL"],
