@@ -1,11 +1,13 @@
 """The fault suite: see README.md beside this file.
 
-    run.py [GROUP…] [--short] [--list] [--only WORDS] [--json FILE]
+    run.py [GROUP…] [--short] [--list] [--only WORDS] [--at-once N] [--json FILE]
     run.py storm [--minutes N] [--seed N] [--several]
 """
 
 import argparse
 import json
+import multiprocessing
+import queue
 import signal
 import sys
 import time
@@ -19,6 +21,8 @@ import _pytest.outcomes  # noqa: E402
 from suite import beds, scenarios, storm  # noqa: E402
 from suite.scenario import Result, run  # noqa: E402
 
+# Scenarios that one process takes at a time when several run at once: a bed is made for each such part.
+PART = 20
 # A scenario whose bed cannot be made is skipped by the name of what is absent, as the other tests are.
 SKIPPED = (beds.Absent, _pytest.outcomes.Skipped)
 
@@ -31,6 +35,7 @@ def main():
     parser.add_argument("--short", action="store_true", help="a dozen scenarios that take two minutes at most")
     parser.add_argument("--list", action="store_true", help="print the scenarios and run none")
     parser.add_argument("--only", action="append", metavar="WORDS", help="only scenarios whose name has these words in it")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="scenarios that run beside one another, each on a bed of its own")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--minutes", type=float, default=20, help="of the storm")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the storm: the same seed makes the same schedule")
@@ -47,7 +52,7 @@ def main():
         return 0
     results = []
     try:
-        for result in run_all(chosen):
+        for result in run_beside(chosen, asked.at_once) if asked.at_once > 1 else run_all(chosen):
             results.append(result)
             print(line(result), flush=True)
             for broken in result.broken:
@@ -64,21 +69,70 @@ def run_all(chosen):
     try:
         for key in order:
             group = [one for one in chosen if (one.group, one.bed) == key]
-            if bed is None or bed.name != key[1]:
-                if bed:
-                    bed.close()
-                bed = None
-                try:
-                    bed = beds.Bed(key[1], **beds.BEDS[key[1]])
-                except SKIPPED as error:
-                    words = str(error).removeprefix("skipped: ")
-                    yield from (Result(one, skipped=words) for one in group)
-                    continue
             for one in group:
+                try:
+                    bed = bed_for(one, bed)
+                except SKIPPED as error:
+                    bed = None
+                    yield Result(one, skipped=str(error).removeprefix("skipped: "))
+                    continue
                 yield run(bed, one)
     finally:
         if bed:
             bed.close()
+
+
+def bed_for(scenario, bed):
+    """The bed of a scenario: the one that is there, if it is of the right kind and was not spoiled."""
+    if bed and bed.name == scenario.bed and not bed.spoiled:
+        return bed
+    if bed:
+        bed.close()
+    return beds.Bed(scenario.bed, **beds.BEDS[scenario.bed])
+
+
+def run_beside(chosen, count):
+    """The same in several processes, each with beds of its own; what takes longest begins first."""
+    by_bed = {}
+    for one in chosen:
+        by_bed.setdefault((one.group, one.bed), []).append(one)
+    parts = [group[start : start + PART] for group in sorted(by_bed.values(), key=len, reverse=True) for start in range(0, len(group), PART)]
+    context = multiprocessing.get_context("spawn")
+    asked, answered = context.Queue(), context.Queue()
+    for part in [*parts, *[None] * count]:
+        asked.put(part)
+    processes = [context.Process(target=_take_parts, args=(asked, answered)) for _ in range(count)]
+    try:
+        for process in processes:
+            process.start()
+        ended = 0
+        while ended < count:
+            try:
+                result = answered.get(timeout=5)
+            except queue.Empty:
+                # One that broke down says nothing more.
+                if dead := [process for process in processes if process.exitcode]:
+                    raise RuntimeError(f"{len(dead)} of the processes that run scenarios ended") from None
+                continue
+            if result is None:
+                ended += 1
+            else:
+                yield result
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(120)
+
+
+def _take_parts(asked, answered):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    while part := asked.get():
+        for result in run_all(part):
+            # Errors cannot travel between processes as they are.
+            result.broken = [str(one) for one in result.broken]
+            answered.put(result)
+    answered.put(None)
 
 
 def line(result):

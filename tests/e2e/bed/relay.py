@@ -2,14 +2,17 @@
 platform and nobody else."""
 
 import contextlib
+import ctypes
 import os
 import socket
 import struct
 import threading
 import time
 
-# What a close says then: a reset, and no orderly end.
-RESET = struct.pack("ii", 1, 0)
+# An address of no family: to connect to it breaks a TCP connection by a reset at once (connect(2)), and wakes whoever reads
+# from it. A close does so only when nobody reads any more, and a shutdown is an orderly end.
+NOWHERE = struct.pack("H14x", socket.AF_UNSPEC)
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _socket_of(address):
@@ -95,6 +98,14 @@ class Relay:
             for connection in self.open:
                 connection.forgotten = True
 
+    def bury(self):
+        """Ends what was left half open, which else a counterpart would keep for hours."""
+        with self.lock:
+            lost = {connection for connection in self.open if connection.forgotten}
+            self.open -= lost
+        for connection in lost:
+            connection.end(reset=True)
+
     # --- How -----------------------------------------------------------------------------
 
     def _end_all(self, reset=False):
@@ -134,7 +145,7 @@ class _Connection:
 
     def __init__(self, relay, near, far):
         self.relay, self.near, self.far = relay, near, far
-        self.forgotten = False
+        self.forgotten = self.broken = False
         self.halves = 2
 
     def start(self):
@@ -142,10 +153,12 @@ class _Connection:
             threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
     def end(self, reset=False):
+        # The end of one side is not passed on as an orderly one.
+        self.broken = reset
         for one in (self.near, self.far):
             with contextlib.suppress(OSError):
                 if reset and one.family == socket.AF_INET:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    LIBC.connect(one.fileno(), NOWHERE, len(NOWHERE))
                 else:
                     one.shutdown(socket.SHUT_RDWR)
             one.close()
@@ -162,6 +175,8 @@ class _Connection:
         if self.forgotten:
             # Of a forgotten one only the side that ends is closed; the other waits as one does for a lost machine.
             source.close()
+            return
+        if self.broken:
             return
         # Half of a connection may end: a hijacked one tells its end so.
         with contextlib.suppress(OSError):

@@ -60,6 +60,8 @@ class Bed:
         self.name = name
         self.programs, self.links, self.disks, self.clock = {}, {}, {}, None
         self.pushed = None
+        # Something in it did not come back after a scenario.
+        self.spoiled = False
         # The processes of the platform, and how the job that a fault is about is found.
         self.members, self.job = [], lambda: None
         self._undo = contextlib.ExitStack()
@@ -262,6 +264,7 @@ class Bed:
                 program.thaw()
         for link in self.links.values():
             link.restore()
+            link.bury()
         for disk in self.disks.values():
             disk.free()
         if self.clock:

@@ -281,9 +281,13 @@ def run(bed, scenario):
             # The next scenario begins with a server that this one did not spoil.
             for member in bed.members:
                 member.kill()
-        bed.mend()
-        with contextlib.suppress(Exception):
-            case.action.remove()
-        bed.mend()
+        try:
+            bed.mend()
+            with contextlib.suppress(Exception):
+                case.action.remove()
+            bed.mend()
+        except Exception as error:
+            bed.spoiled = True
+            result.broken = [*result.broken, Broken("all comes back", f"{error!r}"[:1500])]
     result.seconds = time.monotonic() - began
     return result
