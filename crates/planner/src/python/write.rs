@@ -61,7 +61,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     }
     writer.after_source();
     writer.build();
-    if recipe.serving.start.names("uv") && matches!(recipe.installer, Installer::Uv { .. }) {
+    if recipe.runs_uv {
         writer.file.copy_from("tool", "/opt/tool/bin/uv", "/usr/local/bin/uv");
         // All is installed, and not the application's to change.
         writer.file.env(&[("UV_NO_SYNC", "1")]);

@@ -298,12 +298,12 @@ fn the_procfile_and_the_settings_win_and_runners_are_taken_off() {
         FLASK,
         (
             "Procfile",
-            "release: python migrate.py\nweb: poetry run gunicorn app:app -b :$PORT\n",
+            "release: pipenv run python migrate.py\nweb: poetry run gunicorn app:app -b :$PORT\n",
         ),
     ];
     let from_procfile = plan(&files);
     assert_eq!(start(&from_procfile), "exec gunicorn app:app -b :$PORT");
-    assert!(from_procfile.warnings.iter().any(|warning| warning.contains("release")));
+    assert_eq!(from_procfile.release_command.as_deref(), Some("python migrate.py"));
     let settings = Settings {
         start_command: Some("python x.py".into()),
         ..settings()
