@@ -99,39 +99,46 @@ def test_an_uploaded_archive_becomes_a_page(platform, api, project):
 
 
 def test_a_node_application_needs_no_configuration(platform, api, project):
-    server = "require('http').createServer((q, a) => a.end('from node')).listen(process.env.PORT)"
-    package = {"name": "little", "version": "1.0.0", "scripts": {"start": "node server.js"}}
+    # It may write into its own folder, and into the one of its packages.
+    server = (
+        "const fs = require('fs');\nfor (const folder of ['.', 'node_modules']) fs.writeFileSync(folder + '/written', '');\n"
+        "const words = `from node as ${require('os').userInfo().username}`;\n"
+        "require('http').createServer((q, a) => a.end(words)).listen(process.env.PORT)"
+    )
+    package = {"name": "little", "version": "1.0.0", "scripts": {"start": "node server.js"}, "dependencies": {"ms": "2.1.3"}}
     files = {"package.json": json.dumps(package), "server.js": server}
     service = api.service(project, "zero-configuration", {"kind": "upload"}, drain_timeout_seconds=1)
     deployment = api.live(api.upload(service["id"], sources.tar_gz(files)))
-    assert platform.page(service["url"]) == "from node"
+    assert platform.page(service["url"]) == "from node as app"
     assert "node" in json.dumps(deployment["plan"]).lower()
 
 
 def test_a_go_application_needs_no_configuration(platform, api, project):
     server = (
-        'package main\n\nimport (\n\t"io"\n\t"net/http"\n\t"os"\n)\n\nfunc main() {\n'
-        '\thttp.HandleFunc("/", func(answer http.ResponseWriter, _ *http.Request) { io.WriteString(answer, "from go") })\n'
+        'package main\n\nimport (\n\t"io"\n\t"net/http"\n\t"os"\n\t"os/user"\n)\n\nfunc main() {\n'
+        '\twho, err := user.Current()\n\tif err != nil || os.WriteFile("written", nil, 0o600) != nil {\n\t\tos.Exit(2)\n\t}\n'
+        '\thttp.HandleFunc("/", func(answer http.ResponseWriter, _ *http.Request) { io.WriteString(answer, "from go as "+who.Username) })\n'
         '\tif http.ListenAndServe(":"+os.Getenv("PORT"), nil) != nil {\n\t\tos.Exit(1)\n\t}\n}\n'
     )
     files = {"go.mod": "module example.org/little\n\ngo 1.24\n", "main.go": server}
     service = api.service(project, "go-alone", {"kind": "upload"}, drain_timeout_seconds=1)
     deployment = api.live(api.upload(service["id"], sources.tar_gz(files)), FIRST_BUILD_SECONDS)
-    assert platform.page(service["url"]) == "from go"
+    assert platform.page(service["url"]) == "from go as app"
     assert deployment["plan"]["provider"] == "go", deployment["plan"]
 
 
 def test_a_python_application_with_requirements_needs_no_configuration(platform, api, project):
     server = (
-        "import os\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\nimport idna\n\n\n"
+        "import getpass\nimport os\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\nimport idna\n\n\n"
+        "open('written', 'w').close()\n"
         "class Handler(BaseHTTPRequestHandler):\n    def do_GET(self):\n        self.send_response(200)\n        self.end_headers()\n"
-        "        self.wfile.write(b'from python with ' + idna.encode('b\u00fccher'))\n\n\n"
+        "        self.wfile.write(b'from python with ' + idna.encode('b\u00fccher') + b' as ' + getpass.getuser().encode())\n\n\n"
         "HTTPServer(('0.0.0.0', int(os.environ['PORT'])), Handler).serve_forever()\n"
     )
     files = {"requirements.txt": "idna>=3,<4\n", "main.py": server}
     service = api.service(project, "python-alone", {"kind": "upload"}, drain_timeout_seconds=1)
     deployment = api.live(api.upload(service["id"], sources.tar_gz(files)), FIRST_BUILD_SECONDS)
-    assert platform.page(service["url"]) == "from python with xn--bcher-kva"
+    assert platform.page(service["url"]) == "from python with xn--bcher-kva as app"
     assert deployment["plan"]["provider"] == "python", deployment["plan"]
 
 
@@ -139,6 +146,8 @@ def test_a_static_site_needs_no_configuration(platform, api, project):
     service = api.service(project, "static-site", {"kind": "upload"}, drain_timeout_seconds=1)
     api.live(api.upload(service["id"], sources.tar_gz({"index.html": "<h1>static</h1>"})))
     assert platform.page(service["url"]) == "<h1>static</h1>"
+    (instance,) = platform.containers(resource=service["id"])
+    assert instance["Config"]["User"] == "10001:10001"
 
 
 def test_dockerfile_path_target_and_arguments_are_taken(platform, api, project):

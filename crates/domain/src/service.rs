@@ -129,6 +129,9 @@ pub struct ServiceSettings {
     pub build: BuildSettings,
     /// Replaces the image's own command.
     pub start_command: Option<ShellCommand>,
+    /// Runs once in each new image before an instance of it serves, as for migrations of a database; when it fails, the
+    /// deployment does. It replaces what the plan found.
+    pub release_command: Option<ShellCommand>,
     /// The port that the application listens on, given to it as `PORT`; found out when absent.
     pub port: Option<u16>,
     /// How big an instance is.
@@ -148,6 +151,7 @@ impl Default for ServiceSettings {
         Self {
             build: BuildSettings::default(),
             start_command: None,
+            release_command: None,
             port: None,
             instance_size: InstanceSize::default(),
             replicas: Replicas::ONE,

@@ -56,6 +56,23 @@ pub(crate) fn name(service: &Service, job: JobId, replica: u16) -> String {
     format!("cd-{}-{}-{}-{replica}", service.name, service.id.short(), job.short())
 }
 
+/// The name of an instance of a job that does one thing and ends.
+pub(crate) fn one_off_name(service: &Service, job: JobId, purpose: &str) -> String {
+    format!("cd-{}-{}-{}-{purpose}", service.name, service.id.short(), job.short())
+}
+
+/// The variables of a deployment, in the clear.
+pub(crate) async fn variables(
+    world: &World,
+    deployment: &Deployment,
+) -> Result<BTreeMap<VariableKey, SecretText>, store::Error> {
+    let stored = world.store.deployment_environment(deployment.id).await?;
+    Ok(stored
+        .into_iter()
+        .map(|(key, (_, value))| (key, SecretText::new(value)))
+        .collect())
+}
+
 /// The complete environment of an instance: the user's variables, `PORT`, and `CLICK_DEPLOY_*`, which nobody overrides.
 pub(crate) fn environment(
     world: &World,
@@ -100,13 +117,7 @@ pub(crate) async fn bring_up(
     port: Port,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(Vec<RouteInstance>, u16), StepError> {
-    let variables: BTreeMap<VariableKey, SecretText> = world
-        .store
-        .deployment_environment(deployment.id)
-        .await?
-        .into_iter()
-        .map(|(key, (_, value))| (key, SecretText::new(value)))
-        .collect();
+    let variables = variables(world, deployment).await?;
     let replicas = 1..=deployment.made.settings.replicas.get();
     let found = try_join_all(replicas.map(|replica| {
         let environment = environment(world, service, deployment, &variables, port.number, replica);
@@ -151,6 +162,29 @@ pub(crate) fn spec(
     }
 }
 
+/// What an instance is made of that runs one command of a deployment and ends: nobody finds it under the service's name.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is `spec` with a command of its own; a struct would only rename what both take"
+)]
+pub(crate) fn one_off(
+    world: &World,
+    service: &Service,
+    deployment: &Deployment,
+    job: JobId,
+    image: &StoredImage,
+    purpose: &str,
+    command: &str,
+    environment: BTreeMap<String, SecretText>,
+) -> InstanceSpec {
+    InstanceSpec {
+        name: one_off_name(service, job, purpose),
+        command: Some(command.to_owned()),
+        aliases: Vec::new(),
+        ..spec(world, service, deployment, job, image, 0, environment)
+    }
+}
+
 #[expect(
     clippy::too_many_arguments,
     reason = "one replica needs all that its deployment knows; a struct would only rename them"
@@ -167,13 +201,7 @@ async fn start_one(
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(RouteInstance, u16), StepError> {
     let spec = spec(world, service, deployment, job, image, replica, environment);
-    let beginning = world.starts.begin(&job.to_string(), &spec.name);
-    let started = start(world, &spec).await;
-    // A connection that broke says nothing of what the engine still does.
-    if !matches!(started, Err(InfrastructureError::Unreachable(_))) {
-        beginning.answered();
-    }
-    let instance = started.map_err(refused)?;
+    let instance = start_for(world, job, &spec).await?;
     world.notices.reconcile();
     if let Some(exit) = &instance.exit
         && instance.status == InstanceStatus::Exited
@@ -215,6 +243,17 @@ async fn start_one(
         },
         number,
     ))
+}
+
+/// Starts an instance for a job, which takes it back if it is given up, even if the engine's answer never came.
+pub(crate) async fn start_for(world: &World, job: JobId, spec: &InstanceSpec) -> Result<Instance, StepError> {
+    let beginning = world.starts.begin(&job.to_string(), &spec.name);
+    let started = start(world, spec).await;
+    // A connection that broke says nothing of what the engine still does.
+    if !matches!(started, Err(InfrastructureError::Unreachable(_))) {
+        beginning.answered();
+    }
+    started.map_err(refused)
 }
 
 /// Starts an instance. An engine that was killed may refuse one that was made before for good, because it half remembers it:

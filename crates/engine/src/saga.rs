@@ -41,6 +41,10 @@ impl From<store::Error> for StepError {
 pub(crate) trait Step<W: Sync>: Send + Sync {
     /// Its name in the journal; never renamed.
     fn name(&self) -> &'static str;
+    /// Whether there is anything for it to do; what has nothing to do is not journalled.
+    async fn is_needed(&self, _world: &W) -> Result<bool, StepError> {
+        Ok(true)
+    }
     /// Does the work. It may be called again after a crash, and then finds what it made.
     async fn run(&self, world: &W) -> Result<Value, StepError>;
     /// Takes back what `run` made; `None` when a crash hid it. Absence is success.
@@ -145,6 +149,9 @@ fn reason_in(journal: &[JournalEntry]) -> Option<Reason> {
 }
 
 async fn forward<W: Sync>(store: &Store, claim: &Claim, step: &dyn Step<W>, world: &W) -> Result<(), StepError> {
+    if !step.is_needed(world).await? {
+        return Ok(());
+    }
     store
         .write_journal(claim, step.name(), StepState::Started, None)
         .await?;

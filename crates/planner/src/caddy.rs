@@ -24,6 +24,9 @@ pub(crate) fn stage(file: &mut Dockerfile, missing: Missing) {
 
 /// After the files.
 pub(crate) fn start(file: &mut Dockerfile) {
+    // What it keeps for itself is nothing that has to last.
+    file.env(&[("XDG_CONFIG_HOME", "/tmp"), ("XDG_DATA_HOME", "/tmp")]);
+    file.run_as_its_owner();
     file.start_words(&[
         "caddy",
         "run",

@@ -17,6 +17,13 @@ const SECRETS: &str = "/run/secrets";
 /// it wrote into a volume is its own after the next deployment too.
 const USER: &str = "10001:10001";
 
+/// The lines of `/etc/passwd` and `/etc/group` about that user.
+pub(crate) const PASSWORD_ENTRIES: (&str, &str) = ("app:x:10001:10001::/app:/bin/sh", "app:x:10001:");
+
+/// What a command that is run as root in the last stage leaves behind becomes the application's, in the same layer: a later
+/// one would hold each file once more. What is its own already stays untouched, for the same reason.
+const OWN_WHAT_IS_NEW: &str = "find . -xdev ! -user 10001 -exec chown -h 10001:10001 {} +";
+
 /// The name of the shell variable that the preamble uses and forgets.
 const PREAMBLE_VARIABLE: &str = "_click_deploy_name";
 
@@ -101,9 +108,9 @@ impl Dockerfile {
         self.line(&format!("COPY {path} ./{path}"));
     }
 
-    /// What a folder of the context holds, into the current folder.
-    pub(crate) fn copy_folder_here(&mut self, path: &str) {
-        self.line(&format!("COPY {path}/ ./"));
+    /// What a folder of the context holds, into the current folder, which then belongs to the user that runs the application.
+    pub(crate) fn copy_folder_here_owned(&mut self, path: &str) {
+        self.line(&format!("COPY --chown={USER} {path}/ ./"));
     }
 
     pub(crate) fn copy_from(&mut self, stage: &str, from: &str, to: &str) {
@@ -118,6 +125,15 @@ impl Dockerfile {
     /// The whole build context, which then belongs to the user that runs the application.
     pub(crate) fn copy_everything_owned(&mut self) {
         self.line(&format!("COPY --chown={USER} . ."));
+    }
+
+    /// An entry for the user that runs the application, whose home is the current folder: programs ask who they are.
+    pub(crate) fn account(&mut self) {
+        let (user, group) = PASSWORD_ENTRIES;
+        self.run(
+            &[],
+            &format!("echo '{user}' >>/etc/passwd && echo '{group}' >>/etc/group && chown {USER} ."),
+        );
     }
 
     /// Gives the current folder, or everything in it, to the user that runs the application.
@@ -266,6 +282,26 @@ impl Variables {
             names = self.names.join(" ")
         )
     }
+}
+
+/// A command of ours, and what comes after it if it succeeded.
+pub(crate) fn and_then(command: &str, then: &str) -> String {
+    format!("{command} && {then}")
+}
+
+/// Somebody else's command, and what comes after it in the same folder if it succeeded, whatever the command's lines are.
+pub(crate) fn script_and_then(script: &str, then: &str) -> String {
+    format!("(\n{script}\n) && {then}")
+}
+
+/// A command of ours whose files become the application's.
+pub(crate) fn owning(command: &str) -> String {
+    and_then(command, OWN_WHAT_IS_NEW)
+}
+
+/// Somebody else's command whose files become the application's.
+pub(crate) fn script_owning(script: &str) -> String {
+    script_and_then(script, OWN_WHAT_IS_NEW)
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub struct ApplicationFile {
     pub build_command: Option<String>,
     /// Replaces the command that starts the application.
     pub start_command: Option<String>,
+    /// Runs once in each new image before the application is started from it, as for migrations of a database.
+    pub release_command: Option<String>,
     /// The folder that the build writes and that is served as files.
     pub output_directory: Option<String>,
     /// Versions of languages by name, such as `node = "22"`.
@@ -81,6 +83,7 @@ impl Overrides {
             (Choice::Install, "install_command", &file.install_command),
             (Choice::Build, "build_command", &file.build_command),
             (Choice::Start, "start_command", &file.start_command),
+            (Choice::Release, "release_command", &file.release_command),
             (Choice::Output, "output_directory", &file.output_directory),
         ];
         for (choice, name, value) in fields {

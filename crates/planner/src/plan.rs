@@ -21,6 +21,10 @@ pub struct Plan {
     pub port: Option<u16>,
     /// What the container runs.
     pub start_command: Option<String>,
+    /// What runs once in the new image, by a shell, before a container of it serves; the application is not to be started
+    /// if it fails.
+    #[serde(default)]
+    pub release_command: Option<String>,
     /// What works otherwise than the user may expect.
     pub warnings: Vec<String>,
 }

@@ -7,7 +7,8 @@ use crate::{Refusal, command::Command, tree::Tree};
 pub(crate) struct Procfile {
     /// The process that is started: `web`, else the only other one, by its name.
     pub(crate) start: Option<(String, Command)>,
-    pub(crate) has_release: bool,
+    /// What runs before it, once for each deployment.
+    pub(crate) release: Option<Command>,
     /// Processes that are not started.
     pub(crate) others: Vec<String>,
 }
@@ -27,8 +28,10 @@ impl Procfile {
                 ("web", command) if found.start.is_none() => {
                     found.start = Some(("web".to_owned(), Command::parse(command, "web in the Procfile")?));
                 }
-                ("release", _) => found.has_release = true,
-                ("web", _) => {}
+                ("release", command) if found.release.is_none() => {
+                    found.release = Some(Command::parse(command, "release in the Procfile")?);
+                }
+                ("web" | "release", _) => {}
                 (other, command) => others.push((crate::tree::shown(other), command)),
             }
         }

@@ -14,6 +14,8 @@ pub struct Settings {
     pub build_command: Option<String>,
     /// Replaces the command that starts the application.
     pub start_command: Option<String>,
+    /// Runs once in each new image before the application is started from it.
+    pub release_command: Option<String>,
     /// The folder that the build writes and that is to be served as files.
     pub output_directory: Option<String>,
     /// The user's variables. Their names become BuildKit secrets of the build command; their values never enter the
@@ -30,6 +32,7 @@ pub(crate) enum Choice {
     Install,
     Build,
     Start,
+    Release,
     Output,
     Provider,
     NodeVersion,
@@ -57,6 +60,7 @@ impl Choice {
         Self::Install,
         Self::Build,
         Self::Start,
+        Self::Release,
         Self::Output,
         Self::Provider,
         Self::NodeVersion,
@@ -116,6 +120,7 @@ impl Choice {
             Self::Install => &["CLICK_DEPLOY_INSTALL_COMMAND", "RAILPACK_INSTALL_CMD"],
             Self::Build => &["CLICK_DEPLOY_BUILD_COMMAND", "RAILPACK_BUILD_CMD"],
             Self::Start => &["CLICK_DEPLOY_START_COMMAND", "RAILPACK_START_CMD"],
+            Self::Release => &["CLICK_DEPLOY_RELEASE_COMMAND"],
             Self::Output => &[
                 "CLICK_DEPLOY_OUTPUT_DIRECTORY",
                 "RAILPACK_SPA_OUTPUT_DIR",
@@ -162,6 +167,7 @@ impl Settings {
             Choice::Install => (self.install_command.as_deref(), "the install command"),
             Choice::Build => (self.build_command.as_deref(), "the build command"),
             Choice::Start => (self.start_command.as_deref(), "the start command"),
+            Choice::Release => (self.release_command.as_deref(), "the release command"),
             Choice::Output => (self.output_directory.as_deref(), "the output directory"),
             _ => (None, ""),
         };

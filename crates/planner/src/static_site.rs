@@ -114,9 +114,9 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     };
     caddy::stage(&mut file, missing);
     if folder.is_empty() {
-        file.copy_everything();
+        file.copy_everything_owned();
     } else {
-        file.copy_folder_here(&folder);
+        file.copy_folder_here_owned(&folder);
     }
     caddy::start(&mut file);
     Ok(Outcome {

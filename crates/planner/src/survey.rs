@@ -22,6 +22,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) procfile: Procfile,
     overrides: Overrides,
+    /// What runs in the new image before the application is started from it.
+    pub(crate) release: Option<Command>,
     facts: Vec<Fact>,
     warnings: Vec<String>,
 }
@@ -67,12 +69,10 @@ impl<'a> Survey<'a> {
             settings,
             procfile: Procfile::read(tree)?,
             overrides,
+            release: None,
             facts: Vec::new(),
             warnings: Vec::new(),
         };
-        if survey.procfile.has_release {
-            survey.warn("`release` in the Procfile is not run. Run it as part of the start command, or once by hand.");
-        }
         if !survey.procfile.others.is_empty() {
             let others = survey.procfile.others.join(", ");
             survey.warn(&format!(
@@ -80,6 +80,7 @@ impl<'a> Survey<'a> {
                  the start command."
             ));
         }
+        survey.find_release()?;
         for warning in std::mem::take(&mut survey.overrides.warnings) {
             survey.warn(&warning);
         }
@@ -145,6 +146,22 @@ impl<'a> Survey<'a> {
             ));
         }
         Ok(Some(command))
+    }
+
+    /// What runs before the application is started: the user's wish, then that of the application's own file, then the
+    /// Procfile's.
+    fn find_release(&mut self) -> Result<(), Refusal> {
+        self.release = match self.chosen_command(Choice::Release, "release command")? {
+            Some(command) => Some(command),
+            None => {
+                let command = self.procfile.release.clone();
+                if let Some(command) = &command {
+                    self.fact("release command", command.text(), "release in the Procfile");
+                }
+                command
+            }
+        };
+        Ok(())
     }
 
     /// The file of the application's folder that a start command expects and that is not there: the build puts its program
@@ -223,6 +240,7 @@ impl<'a> Survey<'a> {
             facts: self.facts,
             port: outcome.port,
             start_command: outcome.start_command,
+            release_command: self.release.map(|command| command.text().to_owned()),
             warnings: self.warnings,
         }
     }

@@ -31,6 +31,9 @@ fn the_plans_of_known_applications_are_as_they_were_reviewed() {
         for fact in &planned.facts {
             facts += &format!("{}: {} ({})\n", fact.name, fact.value, fact.because);
         }
+        if let Some(release) = &planned.release_command {
+            facts += &format!("runs before each release: {release}\n");
+        }
         for warning in &planned.warnings {
             facts += &format!("warning: {warning}\n");
         }

@@ -189,6 +189,7 @@ impl State {
             container.refuse_half_remembered()?;
             if container.status == InstanceStatus::Created {
                 container.begin(Instant::now(), clock);
+                self.runs.push(spec.name.clone());
             }
             return Ok(container.as_instance());
         }
@@ -224,6 +225,7 @@ impl State {
         container.address = self.next_address();
         let now = Instant::now();
         container.begin(now, clock);
+        self.runs.push(spec.name.clone());
         container.settle(now, clock);
         let instance = container.as_instance();
         self.containers.insert(spec.name.clone(), container);

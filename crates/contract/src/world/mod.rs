@@ -66,6 +66,7 @@ struct State {
     repositories: HashMap<String, Repository>,
     programs: Vec<(String, String)>,
     builds: Vec<String>,
+    runs: Vec<String>,
     plan: Plan,
     counter: u64,
     epoch_ns: i64,
@@ -124,6 +125,7 @@ impl FakeWorld {
                     repositories: HashMap::new(),
                     programs: Vec::new(),
                     builds: Vec::new(),
+                    runs: Vec::new(),
                     plan: Plan::default(),
                     counter: 0,
                     epoch_ns: i64::try_from(since_1970.as_nanos()).unwrap_or(0),
@@ -228,6 +230,12 @@ impl FakeWorld {
     #[must_use]
     pub fn builds(&self) -> Vec<String> {
         self.state().builds.clone()
+    }
+
+    /// The names of the containers whose programs began, in order: one that is started again is there twice.
+    #[must_use]
+    pub fn runs(&self) -> Vec<String> {
+        self.state().runs.clone()
     }
 
     /// Ends a container's process, as if it had crashed.

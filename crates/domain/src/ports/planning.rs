@@ -16,6 +16,8 @@ pub struct PlanRequest<'a> {
     pub settings: &'a BuildSettings,
     /// The user's start command, for the planners that put it into the image.
     pub start_command: Option<&'a str>,
+    /// The user's release command, which an image without a shell could not run.
+    pub release_command: Option<&'a str>,
     /// The variables of the deployment: a build can read them.
     pub variables: &'a BTreeMap<String, SecretText>,
     /// Opaque name of the service's cache.
@@ -29,7 +31,8 @@ pub struct BuildPlan {
     pub recipe: Recipe,
     /// Values for the recipe's secrets, by id.
     pub secrets: BTreeMap<String, SecretText>,
-    /// What was detected and why, as a person reads it: `provider`, `facts`, `dockerfile`, `warnings`, ….
+    /// What was detected and why, as a person reads it: `provider`, `facts`, `dockerfile`, `warnings`, …. A text
+    /// `release_command` in it is run once in the new image before an instance of it serves.
     pub facts: serde_json::Value,
     /// A sentence or two for the log.
     pub summary: Vec<String>,

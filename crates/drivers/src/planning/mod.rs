@@ -77,6 +77,7 @@ impl Planners {
             install_command: text(build.install_command.as_ref().map(|command| command.as_str())),
             build_command: text(build.build_command.as_ref().map(|command| command.as_str())),
             start_command: text(request.start_command),
+            release_command: text(request.release_command),
             output_directory: text(build.output_directory.as_ref().map(|path| path.as_str())),
             variables: request
                 .variables

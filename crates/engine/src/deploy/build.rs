@@ -312,6 +312,12 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
             .start_command
             .as_ref()
             .map(|command| command.as_str()),
+        release_command: deployment
+            .made
+            .settings
+            .release_command
+            .as_ref()
+            .map(|command| command.as_str()),
         variables: &variables,
         cache_key: &cache_key,
     };

@@ -1,4 +1,4 @@
-//! A deployment as a saga: `provision ∥ build → release → check`, then it is live. Until the check has seen the new
+//! A deployment as a saga: `provision ∥ build → release-command → release → check`, then it is live. Until the check has seen the new
 //! version at the public address, the old one serves, and every step can be taken back.
 
 pub(crate) mod build;
@@ -8,6 +8,7 @@ pub(crate) mod ending;
 mod progress;
 pub(crate) mod provision;
 pub(crate) mod release;
+mod release_command;
 
 use std::{sync::Arc, time::Duration};
 
@@ -79,6 +80,16 @@ impl Deploying {
     /// Runs a phase: recorded, within its deadline.
     async fn phase<T>(&self, phase: Phase, work: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
         let seconds = deadline(&self.world, &self.deployment, phase);
+        self.phase_within(phase, seconds, work).await
+    }
+
+    /// Runs a phase: recorded, within so many seconds.
+    async fn phase_within<T>(
+        &self,
+        phase: Phase,
+        seconds: u32,
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
         self.world.store.begin_phase(self.deployment.id, phase, seconds).await?;
         self.world.notices.tell(Notice::Deployment(self.deployment.id));
         let end = tokio::time::timeout(Duration::from_secs(seconds.into()), work)
@@ -160,8 +171,9 @@ pub(crate) async fn run(world: &Arc<World>, claim: &Claim) -> Result<Outcome, st
         progress: Arc::clone(&progress),
         status: Mutex::new(status),
     };
-    let stages: [Stage<Deploying>; 3] = [
+    let stages: [Stage<Deploying>; 4] = [
         vec![Arc::new(provision::Provision), Arc::new(build::Build)],
+        vec![Arc::new(release_command::ReleaseCommand)],
         vec![Arc::new(release::Release)],
         vec![Arc::new(check::Check)],
     ];

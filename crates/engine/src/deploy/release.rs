@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::deployments::Deployment;
 
-use super::{Deploying, build::BuiltImage, build_failure};
+use super::{Deploying, build::BuiltImage, build_failure, release_command};
 use crate::{
     instances::{self, DEFAULT_PORT, Port, refused},
     saga::{Step, StepError},
@@ -64,6 +64,7 @@ impl Step<Deploying> for Release {
             ..
         } = deploying;
         let image = image_of(deploying).await?;
+        release_command::clean_up(deploying).await?;
         let released = deploying
             .phase(Phase::Release, async {
                 deploying.advance(DeploymentEvent::ReleaseStarted).await?;
@@ -115,7 +116,7 @@ pub(crate) async fn remove_instances_of_job(world: &World, job: &str) -> Result<
 }
 
 /// The image that the build step left.
-async fn image_of(deploying: &Deploying) -> Result<StoredImage, StepError> {
+pub(super) async fn image_of(deploying: &Deploying) -> Result<StoredImage, StepError> {
     let journal = deploying.world.store.journal(deploying.claim.job.id).await?;
     let made = journal
         .into_iter()
@@ -133,7 +134,11 @@ async fn image_of(deploying: &Deploying) -> Result<StoredImage, StepError> {
 }
 
 /// The user's setting, the user's variable, what the planner saw, what the image exposes, or the default.
-async fn choose_port(world: &World, deployment: &Deployment, image: &StoredImage) -> Result<Port, StepError> {
+pub(super) async fn choose_port(
+    world: &World,
+    deployment: &Deployment,
+    image: &StoredImage,
+) -> Result<Port, StepError> {
     if let Some(number) = deployment.made.settings.port {
         return Ok(Port { number, chosen: true });
     }

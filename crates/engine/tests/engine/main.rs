@@ -14,6 +14,7 @@ mod lifecycle;
 mod logs;
 mod queue;
 mod reconciler;
+mod release_command;
 mod removal;
 mod retention;
 mod rollback;

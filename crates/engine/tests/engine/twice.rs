@@ -53,13 +53,15 @@ async fn hand_over(site: &Site) {
 }
 
 /// The steps of a deployment's saga, and the entries with which they end.
-const ENDS: [(&str, &str); 8] = [
+const ENDS: [(&str, &str); 10] = [
     ("provision", "done"),
     ("build", "done"),
+    ("release-command", "done"),
     ("release", "done"),
     ("check", "done"),
     ("check", "undone"),
     ("release", "undone"),
+    ("release-command", "undone"),
     ("build", "undone"),
     ("provision", "undone"),
 ];

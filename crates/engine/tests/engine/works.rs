@@ -24,6 +24,8 @@ pub(crate) enum Work {
     Deployment,
     UploadedDeployment,
     ImageDeployment,
+    /// A command runs before its instances do.
+    DeploymentWithReleaseCommand,
     FailingDeployment,
     CancelledDeployment,
     Rollback,
@@ -39,11 +41,12 @@ pub(crate) enum Work {
 
 impl Work {
     /// Those that are sagas, with a journal.
-    pub(crate) const SAGAS: [Self; 7] = [
+    pub(crate) const SAGAS: [Self; 8] = [
         Self::FirstDeployment,
         Self::Deployment,
         Self::UploadedDeployment,
         Self::ImageDeployment,
+        Self::DeploymentWithReleaseCommand,
         Self::FailingDeployment,
         Self::CancelledDeployment,
         Self::Rollback,
@@ -123,13 +126,17 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) async fn prepare(work: Work) -> Self {
         let mut bed = Bed::new().await;
-        let settings = replicas(2);
+        let mut settings = replicas(2);
         let service = if work == Work::FirstDeployment {
             bed.create("web", &git(), &settings).await
         } else {
             bed.live("web", &settings).await
         };
         match work {
+            Work::DeploymentWithReleaseCommand => {
+                settings.release_command = Some("echo migrated; sleep 0.05; exit 0".parse().unwrap());
+                bed.set_settings(service.id, settings).await;
+            }
             Work::UploadedDeployment => bed.set_source(service.id, uploads()).await,
             Work::ImageDeployment => {
                 let image = bed.world.add_image("nginx:1", ORDINARY_PROGRAM, None);
@@ -196,7 +203,11 @@ impl Site {
         let (bed, service) = (&self.bed, self.service.id);
         let (engine, organization) = (&bed.engine, bed.organization);
         Ok(match self.work {
-            Work::FirstDeployment | Work::Deployment | Work::ImageDeployment | Work::FailingDeployment => {
+            Work::FirstDeployment
+            | Work::Deployment
+            | Work::ImageDeployment
+            | Work::DeploymentWithReleaseCommand
+            | Work::FailingDeployment => {
                 bed.world.push(REPOSITORY, "main", &[("index.html", "two")]);
                 Begun::Deployment(bed.ask(service).await)
             }
@@ -350,6 +361,18 @@ impl Site {
                     service.current
                 };
                 assert_eq!(bed.service(service.id).await.current, current);
+                let runs = bed
+                    .world
+                    .runs()
+                    .iter()
+                    .filter(|name| name.ends_with("-release"))
+                    .count();
+                let is_due =
+                    self.work == Work::DeploymentWithReleaseCommand && deployment.status == DeploymentStatus::Live;
+                assert!(
+                    runs == 1 || (runs == 0 && !is_due),
+                    "the release command ran {runs} times"
+                );
             }
             Begun::Job(id) => {
                 let job = bed.job(id).await;

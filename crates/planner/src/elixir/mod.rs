@@ -63,9 +63,14 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     }
     let start = survey.start_override()?;
     // Mix is not part of a release.
-    let by_mix = start
-        .as_ref()
-        .is_some_and(|start| ["mix", "iex", "elixir"].iter().any(|program| start.names(program)));
+    let calls_mix = |command: &Command| ["mix", "iex", "elixir"].iter().any(|program| command.names(program));
+    let by_mix = start.as_ref().is_some_and(calls_mix);
+    if !by_mix && survey.release.as_ref().is_some_and(calls_mix) {
+        survey.warn(
+            "The release command calls Mix, which the image of a release does not have: call the release, as in `bin/app eval \
+             App.Release.migrate`, or start with Mix as well.",
+        );
+    }
     let release = match (by_mix, project.release()) {
         (true, _) => None,
         (false, Some(release)) => Some(release),

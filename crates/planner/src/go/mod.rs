@@ -30,6 +30,8 @@ struct Recipe {
     /// There are files beside the source that the program may open.
     has_files: bool,
     start: Start,
+    /// Something else runs in the image too, by a shell.
+    has_release: bool,
 }
 
 #[derive(Debug)]
@@ -134,6 +136,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         build_variables: survey.build_variables(),
         needs_c,
         has_files: has_files(survey.tree),
+        has_release: survey.release.is_some(),
         start,
     };
     Ok(Outcome {

@@ -6,7 +6,7 @@
 
 use crate::{
     bases,
-    dockerfile::{Caches, Dockerfile},
+    dockerfile::{Caches, Dockerfile, PASSWORD_ENTRIES},
     go::{Build, Recipe, Start},
 };
 
@@ -60,24 +60,34 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
         );
     }
 
-    let needs_system = recipe.needs_c || matches!(recipe.start, Start::Command(_));
-    file.from(if needs_system { bases::DEBIAN } else { "scratch" }, None);
-    file.copy_from("build", "/out/", "/");
+    file.from(if needs_system(recipe) { bases::DEBIAN } else { "scratch" }, None);
+    file.copy_from("build", "/system/", "/");
+    file.copy_from_owned("build", "/out/app", "/app");
     file.workdir("/app");
+    if needs_system(recipe) {
+        file.account();
+    }
     match &recipe.start {
         Start::Program(path) => {
             file.env(&[("HOME", "/tmp")]);
+            file.run_as_its_owner();
             file.start_words(&[path]);
         }
         Start::Command(command) => {
             file.env(&[("PATH", "/app/bin:$PATH")]);
+            file.run_as_its_owner();
             file.start(&command.as_process());
         }
     }
     file
 }
 
-/// What the image holds beside the program: certificates, and a place for temporary files.
+/// Whether the program needs a C library or a shell.
+fn needs_system(recipe: &Recipe) -> bool {
+    recipe.needs_c || recipe.has_release || matches!(recipe.start, Start::Command(_))
+}
+
+/// What the image holds beside the program: certificates, a place for temporary files, and who the user is.
 fn prepare(recipe: &Recipe) -> String {
     let folder = match &recipe.build {
         Build::Package { output, .. } => output
@@ -85,8 +95,14 @@ fn prepare(recipe: &Recipe) -> String {
             .map_or(String::new(), |(folder, _)| format!("/{folder}")),
         Build::Custom(_) => String::new(),
     };
+    let account = if needs_system(recipe) {
+        String::new()
+    } else {
+        let (user, group) = PASSWORD_ENTRIES;
+        format!(" \\\n && echo '{user}' >/system/etc/passwd && echo '{group}' >/system/etc/group")
+    };
     format!(
-        "mkdir -p /out/app{folder} /out/etc/ssl/certs && mkdir -m 1777 /out/tmp \\\n && if [ -f {CERTIFICATES} ]; then \
-         cp {CERTIFICATES} /out{CERTIFICATES}; fi"
+        "mkdir -p /out/app{folder} /system/etc/ssl/certs && mkdir -m 1777 /system/tmp{account} \\\n && if [ -f {CERTIFICATES} ]; then \
+         cp {CERTIFICATES} /system{CERTIFICATES}; fi"
     )
 }

@@ -88,13 +88,16 @@ pub(super) fn dependencies(
             Dependencies::Installed
         };
     }
-    if let Some(name) = start::development_dependency(package, start) {
-        survey.fact(
-            "development dependencies",
-            "kept",
-            &format!("the start command uses {name}"),
-        );
-        return Dependencies::WithTheBuild;
+    let release = survey.release.clone();
+    for (what, command) in [("start", Some(start)), ("release", release.as_ref())] {
+        if let Some(name) = command.and_then(|command| start::development_dependency(package, command)) {
+            survey.fact(
+                "development dependencies",
+                "kept",
+                &format!("the {what} command uses {name}"),
+            );
+            return Dependencies::WithTheBuild;
+        }
     }
     let has_scripts = LIFECYCLE.iter().any(|name| package.script(name).is_some());
     if !is_built && !has_scripts {

@@ -159,10 +159,11 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let tools = tools(survey, &package, &manager, start.as_ref(), build.as_ref(), kind.tool);
     let recipe = Recipe {
         major,
-        runs_manager: start.as_ref().is_some_and(|start| {
-            manager.kind != Kind::Npm
-                && (start.names(manager.kind.name()) || start.names("bunx") || start.names("pnpx"))
-        }),
+        runs_manager: manager.kind != Kind::Npm
+            && start
+                .iter()
+                .chain(&survey.release)
+                .any(|command| command.names(manager.kind.name()) || command.names("bunx") || command.names("pnpx")),
         manager,
         compiles: compiled.is_some() || from_git.is_some(),
         install,
@@ -243,7 +244,8 @@ fn tools(
     let script = package.script("build").filter(|_| build.is_some());
     let in_script = script.is_some_and(|script| words(script).any(|word| matches!(word, "bun" | "bunx")));
     let is_there = manager.kind == Kind::Bun || package.uses("bun");
-    let bun = (!is_there && (in_script || start.into_iter().chain(build).any(calls_bun))).then_some(Tool::Bun);
+    let bun = (!is_there && (in_script || start.into_iter().chain(build).chain(&survey.release).any(calls_bun)))
+        .then_some(Tool::Bun);
     let tools: Vec<Tool> = bun.into_iter().chain(of_framework).collect();
     for tool in &tools {
         let (name, because) = match tool {

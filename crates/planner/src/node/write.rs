@@ -6,7 +6,7 @@
 use crate::{
     bases, caddy,
     command::Command,
-    dockerfile::{Caches, Dockerfile},
+    dockerfile::{self, Caches, Dockerfile},
     node::{
         Recipe,
         framework::{Kept, Shape},
@@ -21,6 +21,8 @@ struct Writer<'a> {
     recipe: &'a Recipe,
     caches: &'a Caches,
     file: Dockerfile,
+    /// Whether the stage that is being written is the one that runs: what is in it belongs to its user.
+    runs: bool,
 }
 
 pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
@@ -28,6 +30,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
         recipe,
         caches,
         file: Dockerfile::default(),
+        runs: false,
     };
     writer.file.comment("A Node.js application.");
     match &recipe.shape {
@@ -40,7 +43,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
             } else {
                 format!("/app/{folder}/")
             };
-            writer.file.copy_from("build", &from, "./");
+            writer.file.copy_from_owned("build", &from, "./");
             caddy::start(&mut writer.file);
         }
         Shape::Process { start, kept, .. } => writer.process(start, *kept),
@@ -58,7 +61,7 @@ impl Writer<'_> {
                 self.built();
                 self.running_stage();
                 self.file
-                    .copy_from("build", &format!("/app/{folder}"), &format!("./{folder}"));
+                    .copy_from_owned("build", &format!("/app/{folder}"), &format!("./{folder}"));
             }
             (Kept::NextStandalone, _) => {
                 self.built();
@@ -67,7 +70,7 @@ impl Writer<'_> {
                     "mkdir -p public && cp -a .next/static .next/standalone/.next/ && cp -a public .next/standalone/",
                 );
                 self.running_stage();
-                self.file.copy_from("build", "/app/.next/standalone/", "./");
+                self.file.copy_from_owned("build", "/app/.next/standalone/", "./");
             }
             (Kept::Everything, Dependencies::Installed) if !self.recipe.compiles => {
                 self.base(
@@ -83,8 +86,9 @@ impl Writer<'_> {
                 self.base(&self.building_image(), Some("install"), true);
                 self.install();
                 self.running_stage();
-                self.file.copy_from("install", "/app/node_modules", "./node_modules");
-                self.file.copy_everything();
+                self.file
+                    .copy_from_owned("install", "/app/node_modules", "./node_modules");
+                self.file.copy_everything_owned();
             }
             (Kept::Everything, Dependencies::WithTheBuild) if !self.recipe.compiles => {
                 self.base(&bases::node(self.recipe.major), None, true);
@@ -99,7 +103,7 @@ impl Writer<'_> {
                 self.source();
                 self.build();
                 self.running_stage();
-                self.file.copy_from("build", "/app", "./");
+                self.file.copy_from_owned("build", "/app", "./");
             }
             (Kept::Everything, Dependencies::Pruned) => {
                 self.base(&self.building_image(), Some("install"), true);
@@ -121,11 +125,12 @@ impl Writer<'_> {
                 self.running_stage();
                 if self.recipe.install.is_some() {
                     let stage = if self.recipe.prunes { "dependencies" } else { "install" };
-                    self.file.copy_from(stage, "/app/node_modules", "./node_modules");
+                    self.file.copy_from_owned(stage, "/app/node_modules", "./node_modules");
                 }
-                self.file.copy_from("build", "/out/", "./");
+                self.file.copy_from_owned("build", "/out/", "./");
             }
         }
+        self.file.run_as_its_owner();
         self.file.start(&start.as_process());
     }
 
@@ -142,6 +147,10 @@ impl Writer<'_> {
     fn base(&mut self, image: &str, stage: Option<&str>, with_manager: bool) {
         self.file.from(image, stage);
         self.file.workdir("/app");
+        self.runs = stage.is_none();
+        if self.runs {
+            self.file.account();
+        }
         let mut environment = vec![PATH];
         environment.extend(self.recipe.manager.environment());
         if self.recipe.compiles {
@@ -180,7 +189,7 @@ impl Writer<'_> {
             return;
         };
         match inputs {
-            Inputs::Everything => self.file.copy_everything(),
+            Inputs::Everything => self.copy_everything(),
             Inputs::Only { files, folders } => {
                 self.file.copy(files);
                 for folder in folders {
@@ -190,22 +199,20 @@ impl Writer<'_> {
         }
         let mounts = self.recipe.manager.caches(self.caches);
         // Later stages copy the folder, which is not made where there is nothing to put into it.
-        let command = format!(
-            "{command}{}",
-            if *is_ours {
-                " && mkdir -p node_modules"
-            } else {
-                "\nmkdir -p node_modules"
-            }
-        );
+        const FOLDER: &str = "mkdir -p node_modules";
+        let command = if *is_ours {
+            dockerfile::and_then(command, FOLDER)
+        } else {
+            dockerfile::script_and_then(command, FOLDER)
+        };
+        let command = if self.runs {
+            dockerfile::owning(&command)
+        } else {
+            command
+        };
         if *is_ours && variables.is_empty() {
             self.file.run(&mounts, &command);
         } else {
-            let command = if *is_ours {
-                command
-            } else {
-                format!("set -e\n{command}")
-            };
             self.file.run_script(&mounts, variables, &command);
         }
     }
@@ -232,6 +239,14 @@ impl Writer<'_> {
             .as_ref()
             .is_none_or(|install| install.inputs != Inputs::Everything)
         {
+            self.copy_everything();
+        }
+    }
+
+    fn copy_everything(&mut self) {
+        if self.runs {
+            self.file.copy_everything_owned();
+        } else {
             self.file.copy_everything();
         }
     }
@@ -246,8 +261,12 @@ impl Writer<'_> {
             .iter()
             .flat_map(|(name, folder)| self.caches.mount(name, &format!("/app/{folder}"), false))
             .collect();
-        self.file
-            .run_script(&mounts, &self.recipe.build_variables, command.text());
+        let command = if self.runs {
+            dockerfile::script_owning(command.text())
+        } else {
+            command.text().to_owned()
+        };
+        self.file.run_script(&mounts, &self.recipe.build_variables, &command);
     }
 
     /// One stage that installs and builds.
@@ -262,6 +281,8 @@ impl Writer<'_> {
     fn running_stage(&mut self) {
         self.file.from(&bases::node(self.recipe.major), None);
         self.file.workdir("/app");
+        self.runs = true;
+        self.file.account();
         if self.recipe.runs_manager {
             self.manager();
         }

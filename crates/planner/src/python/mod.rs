@@ -44,6 +44,8 @@ struct Recipe {
     build_variables: Variables,
     compiled: Vec<Compiled>,
     serving: Serving,
+    /// What runs calls uv, which is not in the base image.
+    runs_uv: bool,
 }
 
 /// Whether the directory is a Python application's.
@@ -103,6 +105,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         );
     }
 
+    survey.release = survey.release.take().map(|command| command.without_runner());
     let program = program(&project, &installer);
     let serving = framework::choose(survey, &names, program.as_deref())?;
     let install = survey.chosen_command(Choice::Install, "install command")?;
@@ -129,12 +132,17 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     }
     let recipe = Recipe {
         minor,
-        installer,
         install,
         install_variables,
         build,
         build_variables,
         compiled,
+        runs_uv: matches!(installer, Installer::Uv { .. })
+            && [&serving.start]
+                .into_iter()
+                .chain(&survey.release)
+                .any(|command| command.names("uv")),
+        installer,
         serving,
     };
     let dockerfile = write::write(&recipe, &survey.caches());

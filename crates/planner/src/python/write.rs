@@ -5,7 +5,7 @@
 
 use crate::{
     bases, debian,
-    dockerfile::{Caches, Dockerfile},
+    dockerfile::{self, Caches, Dockerfile},
     python::{Recipe, dependencies::Installer},
 };
 
@@ -36,6 +36,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     if recipe.compiled.is_empty() {
         writer.file.from(&bases::python(recipe.minor), None);
         writer.file.workdir("/app");
+        writer.file.account();
         writer.environment(writer.has_venv());
         writer.install();
     } else {
@@ -51,17 +52,21 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
             writer.file.run(&[], &debian::install(&libraries));
         }
         writer.file.workdir("/app");
+        writer.file.account();
         writer.environment(true);
         writer.file.copy_from("install", "/opt/venv", "/opt/venv");
     }
     if !writer.needs_source() || !recipe.compiled.is_empty() {
-        writer.file.copy_everything();
+        writer.file.copy_everything_owned();
     }
     writer.after_source();
     writer.build();
-    if recipe.serving.start.names("uv") && matches!(recipe.installer, Installer::Uv { .. }) {
+    if recipe.runs_uv {
         writer.file.copy_from("tool", "/opt/tool/bin/uv", "/usr/local/bin/uv");
+        // All is installed, and not the application's to change.
+        writer.file.env(&[("UV_NO_SYNC", "1")]);
     }
+    writer.file.run_as_its_owner();
     writer.file.start(&recipe.serving.start.as_process());
     writer.file
 }
@@ -168,7 +173,12 @@ impl Writer<'_> {
     /// Installs the dependencies, from as few files as possible.
     fn install(&mut self) {
         if self.needs_source() {
-            self.file.copy_everything();
+            // What compiles is a stage of its own, from which the packages alone are taken.
+            if self.recipe.compiled.is_empty() {
+                self.file.copy_everything_owned();
+            } else {
+                self.file.copy_everything();
+            }
         }
         let added = self.recipe.serving.added.clone();
         let variables = self.recipe.install_variables.clone();
@@ -351,11 +361,12 @@ impl Writer<'_> {
             self.file.variables_digest(&variables);
         }
         if let Some(command) = &self.recipe.build {
-            self.file.run_script(&[], &variables, command.text());
+            self.file
+                .run_script(&[], &variables, &dockerfile::script_owning(command.text()));
         }
         if self.recipe.serving.collects_static_files {
-            self.file
-                .run_seeing(&[], &variables, "python manage.py collectstatic --noinput");
+            let command = dockerfile::owning("python manage.py collectstatic --noinput");
+            self.file.run_seeing(&[], &variables, &command);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
             } else {
                 format!("/app/{folder}/")
             };
-            file.copy_from("build", &from, "./");
+            file.copy_from_owned("build", &from, "./");
             caddy::start(&mut file);
         }
         Shape::Process(start) => {

@@ -117,6 +117,15 @@ pub(crate) fn check(plan: &Plan) {
             serde_json::from_str::<Vec<String>>(json).unwrap_or_else(|error| panic!("{error} in {line}"));
         }
     }
+    let last_stage = text.rsplit("FROM ").next().expect("there is one");
+    let user = last_stage.lines().rev().find_map(|line| line.strip_prefix("USER "));
+    let number = user
+        .and_then(|user| user.split(':').next())
+        .and_then(|number| number.parse::<u32>().ok());
+    assert!(
+        number.is_some_and(|number| number > 0),
+        "what runs is root, or a name that an orchestrator cannot tell from it:\n{text}"
+    );
     assert!(!plan.base_images.is_empty(), "no base images in\n{text}");
     for image in &plan.base_images {
         let known = [

@@ -27,7 +27,7 @@ fn an_express_server_is_one_stage_with_its_dependencies_before_its_source() {
     let order = [
         "COPY package.json package-lock.json ./",
         "npm ci --omit=dev",
-        "COPY . .",
+        "COPY --chown=10001:10001 . .",
         "CMD",
     ]
     .map(|part| text.find(part).unwrap());
@@ -51,7 +51,7 @@ fn without_a_lock_file_npm_installs_and_a_warning_says_so() {
 #[test]
 fn without_dependencies_nothing_is_installed() {
     let plan = plan(&[("server.js", "require('http').createServer().listen(4000)")]);
-    assert!(!plan.dockerfile.contains("RUN"), "{}", plan.dockerfile);
+    assert!(!plan.dockerfile.contains("npm"), "{}", plan.dockerfile);
     assert_eq!(start(&plan), "exec node server.js");
     assert_eq!(plan.port, Some(4000));
 }
@@ -153,8 +153,8 @@ fn a_server_with_a_build_runs_without_its_development_dependencies() {
     let text = &plan.dockerfile;
     assert!(text.contains("FROM install AS dependencies"), "{text}");
     assert!(text.contains("npm prune --omit=dev --ignore-scripts"));
-    assert!(text.contains("COPY --from=dependencies /app/node_modules ./node_modules"));
-    assert!(text.contains("COPY --from=build /out/ ./"));
+    assert!(text.contains("COPY --from=dependencies --chown=10001:10001 /app/node_modules ./node_modules"));
+    assert!(text.contains("COPY --from=build --chown=10001:10001 /out/ ./"));
     assert_eq!(start(&plan), "exec node dist/index.js");
     assert_eq!(plan.base_images, ["node:24-slim"]);
 }
@@ -191,8 +191,11 @@ fn prisma_keeps_what_the_build_generated() {
 fn install_scripts_that_need_the_source_get_it() {
     let json = r#"{"scripts":{"postinstall":"node scripts/setup.js","start":"node a.js"},"dependencies":{"x":"1"}}"#;
     let text = plan(&[package(json), LOCK]).dockerfile;
-    assert!(text.find("COPY . .").unwrap() < text.find("npm ci").unwrap(), "{text}");
-    assert_eq!(text.matches("COPY . .").count(), 1);
+    assert!(
+        text.find("COPY --chown=10001:10001 . .").unwrap() < text.find("npm ci").unwrap(),
+        "{text}"
+    );
+    assert_eq!(text.matches("COPY --chown=10001:10001 . .").count(), 1);
     let husky = r#"{"scripts":{"prepare":"husky","start":"node a.js"},"devDependencies":{"husky":"9"}}"#;
     let text = plan(&[package(husky), LOCK]).dockerfile;
     assert!(text.contains("COPY package.json package-lock.json ./"));
@@ -216,14 +219,18 @@ fn next_starts_on_port_and_standalone_output_needs_no_dependencies() {
     assert!(
         standalone
             .dockerfile
-            .contains("COPY --from=build /app/.next/standalone/ ./")
+            .contains("COPY --from=build --chown=10001:10001 /app/.next/standalone/ ./")
     );
     let export = plan(&[
         package(json),
         LOCK,
         ("next.config.js", "module.exports = {\n  output: \"export\",\n}"),
     ]);
-    assert!(export.dockerfile.contains("COPY --from=build /app/out/ ./"));
+    assert!(
+        export
+            .dockerfile
+            .contains("COPY --from=build --chown=10001:10001 /app/out/ ./")
+    );
     assert_eq!(export.base_images, ["node:24-slim", "caddy:2"]);
     let commented = plan(&[
         package(json),
@@ -249,7 +256,10 @@ fn a_single_page_application_is_built_and_served_by_caddy() {
         plan.dockerfile
     );
     assert!(plan.dockerfile.contains(":{$PORT:80} {"));
-    assert!(plan.dockerfile.contains("COPY --from=build /app/dist/ ./"));
+    assert!(
+        plan.dockerfile
+            .contains("COPY --from=build --chown=10001:10001 /app/dist/ ./")
+    );
     assert_eq!(cmd(&plan)[0], "caddy");
     assert_eq!(plan.base_images, ["node:24-slim", "caddy:2"]);
 }
@@ -266,7 +276,7 @@ fn where_the_files_are_follows_the_tool() {
             .find(|line| line.starts_with("COPY --from=build"))
             .unwrap_or_default()
             .to_owned();
-        line.trim_start_matches("COPY --from=build /app/")
+        line.trim_start_matches("COPY --from=build --chown=10001:10001 /app/")
             .trim_end_matches("/ ./")
             .to_owned()
     };
@@ -421,7 +431,7 @@ fn packages_that_compile_get_compilers_in_the_build_only() {
     assert_eq!(plan.base_images, ["node:24", "node:24-slim"]);
     assert!(
         plan.dockerfile
-            .contains("COPY --from=install /app/node_modules ./node_modules"),
+            .contains("COPY --from=install --chown=10001:10001 /app/node_modules ./node_modules"),
         "{}",
         plan.dockerfile
     );
@@ -437,7 +447,7 @@ fn workspaces_are_copied_whole_and_ask_for_a_start_command() {
         ..settings()
     };
     let plan = try_plan(&[package(json), LOCK], &chosen).unwrap();
-    assert!(plan.dockerfile.find("COPY . .").unwrap() < plan.dockerfile.find("npm ci").unwrap());
+    assert!(plan.dockerfile.find("COPY --chown=10001:10001 . .").unwrap() < plan.dockerfile.find("npm ci").unwrap());
     assert_eq!(start(&plan), "exec npm run start --workspace=api");
 }
 
@@ -475,7 +485,10 @@ fn install_and_build_commands_of_the_user_replace_the_detected_ones() {
     .unwrap();
     assert!(plan.dockerfile.contains("npm ci --legacy-peer-deps"));
     assert!(plan.dockerfile.contains("npm run bundle") && !plan.dockerfile.contains("npm run build"));
-    assert!(plan.dockerfile.contains("COPY --from=build /app/public/app/ ./"));
+    assert!(
+        plan.dockerfile
+            .contains("COPY --from=build --chown=10001:10001 /app/public/app/ ./")
+    );
 }
 
 #[test]

@@ -154,3 +154,47 @@ fn the_only_process_of_a_procfile_is_started_and_of_several_the_web_one() {
     ]);
     assert!(start(&unclear).contains("a.js"), "{}", unclear.dockerfile);
 }
+
+#[test]
+fn what_runs_before_each_release_comes_from_the_user_the_applications_own_file_or_the_procfile() {
+    let procfile = ("Procfile", "release: ./migrate\nweb: ./server\nrelease: ./other\n");
+    let plan = try_plan(
+        &[
+            procfile,
+            ("go.mod", "module a\n"),
+            ("main.go", "package main\nfunc main() {}\n"),
+        ],
+        &settings(),
+    )
+    .unwrap();
+    assert_eq!(plan.release_command.as_deref(), Some("./migrate"));
+    assert_eq!(fact(&plan, "release command"), ("./migrate", "release in the Procfile"));
+    assert!(
+        !plan.warnings.iter().any(|warning| warning.contains("release")),
+        "{:?}",
+        plan.warnings
+    );
+    // It is run by a shell, which an image of the program alone does not have.
+    assert!(plan.dockerfile.contains("FROM debian:"), "{}", plan.dockerfile);
+
+    let own = ("click-deploy.toml", "\nrelease_command = \"./of-the-file\"\n");
+    let plan = try_plan(&[procfile, own, ("index.html", "")], &settings()).unwrap();
+    assert_eq!(plan.release_command.as_deref(), Some("./of-the-file"));
+    assert_eq!(
+        fact(&plan, "release command").1,
+        "release_command in click-deploy.toml:2"
+    );
+
+    let chosen = Settings {
+        release_command: Some("./of-the-user".to_owned()),
+        ..with_variables(&[("CLICK_DEPLOY_RELEASE_COMMAND", "./of-a-variable")])
+    };
+    let plan = try_plan(&[procfile, own, ("index.html", "")], &chosen).unwrap();
+    assert_eq!(plan.release_command.as_deref(), Some("./of-the-user"));
+    let chosen = with_variables(&[("CLICK_DEPLOY_RELEASE_COMMAND", "./of-a-variable")]);
+    let plan = try_plan(&[procfile, own, ("index.html", "")], &chosen).unwrap();
+    assert_eq!(plan.release_command.as_deref(), Some("./of-a-variable"));
+
+    let words = try_plan(&[("Procfile", "release: a\u{0}b\n"), ("index.html", "")], &settings()).unwrap_err();
+    assert!(words.to_string().contains("release in the Procfile"), "{words}");
+}

@@ -192,7 +192,8 @@ fn jekyll_becomes_files() {
     assert_eq!(plan.framework.as_deref(), Some("Jekyll"));
     assert_eq!(cmd(&plan)[0], "caddy");
     assert!(
-        plan.dockerfile.contains("COPY --from=build /app/_site/ ./"),
+        plan.dockerfile
+            .contains("COPY --from=build --chown=10001:10001 /app/_site/ ./"),
         "{}",
         plan.dockerfile
     );

@@ -22,7 +22,7 @@ fn a_page_is_served_and_hidden_files_are_not() {
 fn the_folder_comes_from_the_staticfile_the_settings_or_the_usual_places() {
     let staticfile = plan(&[("Staticfile", "root: ./site  # here\n"), ("site/index.html", "")]);
     assert!(
-        staticfile.dockerfile.contains("COPY site/ ./"),
+        staticfile.dockerfile.contains("COPY --chown=10001:10001 site/ ./"),
         "{}",
         staticfile.dockerfile
     );
@@ -36,7 +36,7 @@ fn the_folder_comes_from_the_staticfile_the_settings_or_the_usual_places() {
         try_plan(&[("web/a.html", "")], &settings)
             .unwrap()
             .dockerfile
-            .contains("COPY web/ ./")
+            .contains("COPY --chown=10001:10001 web/ ./")
     );
     let missing = try_plan(&[("a.html", "")], &settings).unwrap_err().to_string();
     assert!(missing.contains("web cannot be read"), "{missing}");

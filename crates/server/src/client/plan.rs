@@ -53,6 +53,9 @@ pub(crate) struct PlanCommand {
     /// Replaces the start command
     #[arg(long, value_name = "COMMAND")]
     start_command: Option<ShellCommand>,
+    /// Runs once in the new image before the application is started from it, as for migrations
+    #[arg(long, value_name = "COMMAND")]
+    release_command: Option<ShellCommand>,
     /// Where a static build leaves its files
     #[arg(long, value_name = "PATH")]
     output_directory: Option<InsidePath>,
@@ -128,6 +131,7 @@ impl PlanCommand {
             install_command: self.install_command.as_ref().map(ToString::to_string),
             build_command: self.build_command.as_ref().map(ToString::to_string),
             start_command: self.start_command.as_ref().map(ToString::to_string),
+            release_command: self.release_command.as_ref().map(ToString::to_string),
             output_directory: self.output_directory.as_ref().map(ToString::to_string),
             ..Settings::default()
         };
@@ -151,6 +155,12 @@ impl PlanCommand {
 fn take_home(directory: &Path, plan: &Plan, output: Output) -> Result<(), ClientError> {
     for warning in &plan.warnings {
         output.note(&format!("note: {}", clean_lines(warning)));
+    }
+    if let Some(release) = &plan.release_command {
+        output.note(&format!(
+            "Before a container of it serves, run this in the image: {}",
+            clean_lines(release)
+        ));
     }
     if let Some(ignored) = plan
         .dockerignore

@@ -34,6 +34,9 @@ pub(crate) struct SettingsOptions {
     /// Replaces the start command
     #[arg(long, value_name = "COMMAND")]
     pub(crate) start_command: Option<ShellCommand>,
+    /// Runs once in each new version's image before it serves, as for migrations; a failure ends the deployment
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) release_command: Option<ShellCommand>,
     /// Where a static build leaves its files
     #[arg(long, value_name = "PATH")]
     pub(crate) output_directory: Option<InsidePath>,
@@ -103,6 +106,7 @@ impl SettingsOptions {
         put(&mut build.output_directory, &self.output_directory);
         build.arguments.extend(self.build_arg.iter().cloned());
         put(&mut settings.start_command, &self.start_command);
+        put(&mut settings.release_command, &self.release_command);
         put(&mut settings.port, &self.port);
         if let Some(size) = self.size {
             settings.instance_size = size;
