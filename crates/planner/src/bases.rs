@@ -2,9 +2,18 @@
 //! is made here and nowhere else.
 
 /// Majors of Node.js for which a base image is promised, newest first.
-pub(crate) const NODE_MAJORS: &[u64] = &[24, 22, 20];
+pub(crate) const NODE_MAJORS: &[u64] = &[26, 25, 24, 23, 22, 21, 20, 19, 18];
+/// Those with long-term support, in the order in which a range that allows several takes one.
+pub(crate) const NODE_SUPPORTED: &[u64] = &[NODE_DEFAULT, 26, 22];
 /// Majors of Node.js whose maintenance has ended, and since when (nodejs.org/en/about/previous-releases).
-pub(crate) const NODE_ENDED: &[(u64, &str)] = &[(20, "April 2026")];
+pub(crate) const NODE_ENDED: &[(u64, &str)] = &[
+    (25, "June 2026"),
+    (23, "June 2025"),
+    (21, "June 2024"),
+    (20, "April 2026"),
+    (19, "June 2023"),
+    (18, "April 2025"),
+];
 /// The long-term-support major that is used when nothing asks for another.
 pub(crate) const NODE_DEFAULT: u64 = 24;
 /// Minors of Python 3 for which a base image is promised, newest first.

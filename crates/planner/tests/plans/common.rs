@@ -129,9 +129,12 @@ pub(crate) fn check(plan: &Plan) {
     assert!(!plan.base_images.is_empty(), "no base images in\n{text}");
     for image in &plan.base_images {
         let known = [
+            "node:18",
             "node:20",
             "node:22",
+            "node:23",
             "node:24",
+            "node:26",
             "python:3.11",
             "python:3.13",
             "golang:1.26",
