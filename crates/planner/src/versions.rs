@@ -275,14 +275,14 @@ pub(crate) fn python_line(minor: u64) -> (Version, Version) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bases::{NODE_MAJORS, NODE_SUPPORTED, PYTHON_MINORS};
+    use crate::bases::{NODE_MAJORS, NODE_SUPPORTED, PYTHON_CLOSED};
 
     fn node(text: &str) -> Match {
         let range = Range::npm(text).unwrap();
         range.choose_preferring(NODE_SUPPORTED, NODE_MAJORS, node_line).unwrap()
     }
     fn python(text: &str) -> Match {
-        Range::python(text).unwrap().choose(PYTHON_MINORS, python_line).unwrap()
+        Range::python(text).unwrap().choose(PYTHON_CLOSED, python_line).unwrap()
     }
 
     #[test]

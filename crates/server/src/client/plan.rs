@@ -35,6 +35,9 @@ pub(crate) struct PlanCommand {
     /// Print the Dockerfile that would be used, and nothing else on standard output
     #[arg(long)]
     dockerfile: bool,
+    /// Plan with base images that can be made where no image registry can be reached
+    #[arg(long)]
+    closed_network: bool,
     /// The application's directory within it
     #[arg(long, value_name = "DIR")]
     root: Option<InsidePath>,
@@ -133,6 +136,7 @@ impl PlanCommand {
             start_command: self.start_command.as_ref().map(ToString::to_string),
             release_command: self.release_command.as_ref().map(ToString::to_string),
             output_directory: self.output_directory.as_ref().map(ToString::to_string),
+            closed_network: self.closed_network,
             ..Settings::default()
         };
         for path in &self.env_file {
