@@ -1,7 +1,7 @@
 # Which recipe stands in for a reference. Sourced by images/provide.
 # shellcheck shell=bash
 
-NEWEST_NODE=24
+NEWEST_NODE=26
 NEWEST_GO=1.26
 NEWEST_RUST=1.95
 
@@ -68,7 +68,7 @@ node_recipe() {
   local suite rest variant
   split_suite "$1" || return 1
   split_variant
-  case $rest in latest|lts|current|krypton|lts-krypton) rest=$NEWEST_NODE ;; jod|lts-jod) rest=22 ;; iron|lts-iron) rest=20 ;; esac
+  case $rest in latest|lts|current) rest=$NEWEST_NODE ;; krypton|lts-krypton) rest=24 ;; jod|lts-jod) rest=22 ;; iron|lts-iron) rest=20 ;; esac
   [[ $rest =~ ^[0-9]+(\.[0-9]+){0,2}$ ]] || { echo "node has no stand-in for the tag $1"; return 1; }
   echo "node $rest $variant $suite"
 }

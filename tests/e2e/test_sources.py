@@ -135,7 +135,8 @@ def test_a_python_application_with_requirements_needs_no_configuration(platform,
         "        self.wfile.write(b'from python with ' + idna.encode('b\u00fccher') + b' as ' + getpass.getuser().encode())\n\n\n"
         "HTTPServer(('0.0.0.0', int(os.environ['PORT'])), Handler).serve_forever()\n"
     )
-    files = {"requirements.txt": "idna>=3,<4\n", "main.py": server}
+    # Where no registry is reached there is no 3.12, and the nearest is taken.
+    files = {"requirements.txt": "idna>=3,<4\n", "main.py": server, ".python-version": "3.12\n"}
     service = api.service(project, "python-alone", {"kind": "upload"}, drain_timeout_seconds=1)
     deployment = api.live(api.upload(service["id"], sources.tar_gz(files)), FIRST_BUILD_SECONDS)
     assert platform.page(service["url"]) == "from python with xn--bcher-kva as app"

@@ -2,21 +2,36 @@
 //! is made here and nowhere else.
 
 /// Majors of Node.js for which a base image is promised, newest first.
-pub(crate) const NODE_MAJORS: &[u64] = &[24, 22, 20];
+pub(crate) const NODE_MAJORS: &[u64] = &[26, 25, 24, 23, 22, 21, 20, 19, 18];
+/// Those with long-term support, in the order in which a range that allows several takes one.
+pub(crate) const NODE_SUPPORTED: &[u64] = &[NODE_DEFAULT, 26, 22];
 /// Majors of Node.js whose maintenance has ended, and since when (nodejs.org/en/about/previous-releases).
-pub(crate) const NODE_ENDED: &[(u64, &str)] = &[(20, "April 2026")];
+pub(crate) const NODE_ENDED: &[(u64, &str)] = &[
+    (25, "June 2026"),
+    (23, "June 2025"),
+    (21, "June 2024"),
+    (20, "April 2026"),
+    (19, "June 2023"),
+    (18, "April 2025"),
+];
 /// The long-term-support major that is used when nothing asks for another.
 pub(crate) const NODE_DEFAULT: u64 = 24;
-/// Minors of Python 3 for which a base image is promised, newest first.
-pub(crate) const PYTHON_MINORS: &[u64] = &[13, 11];
+/// Minors of Python 3 for which there are base images, newest first.
+pub(crate) const PYTHON_MINORS: &[u64] = &[14, 13, 12, 11, 10, 9];
+/// Those that a closed network has too.
+pub(crate) const PYTHON_CLOSED: &[u64] = &[13, 11];
+/// Minors that get no security fixes any more, and since when (devguide.python.org/versions).
+pub(crate) const PYTHON_ENDED: &[(u64, &str)] = &[(10, "October 2026"), (9, "October 2025")];
 /// The minor of Python 3 used when nothing asks for another.
 pub(crate) const PYTHON_DEFAULT: u64 = 13;
 /// The minor of Go 1 whose image is promised; it compiles every older module too.
 pub(crate) const GO_MINOR: u64 = 26;
 /// The minor of Rust 1 whose image is promised; it compiles what older stable releases compile.
 pub(crate) const RUST_MINOR: u64 = 95;
-/// Majors of Java with long-term support for which base images are promised, newest first.
+/// Majors of Java with long-term support for which there are base images, newest first.
 pub(crate) const JAVA_MAJORS: &[u64] = &[25, 21, 17, 11, 8];
+/// Those that a closed network has too.
+pub(crate) const JAVA_CLOSED: &[u64] = &[25, 21, 17];
 /// The major of Java used when nothing asks for another.
 pub(crate) const JAVA_DEFAULT: u64 = 21;
 /// The release of Deno whose image is promised: its images have no tags of majors.

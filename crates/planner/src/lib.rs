@@ -8,6 +8,7 @@
 //! Hostile files are expected: reading never leaves the directory, and text out of files reaches the Dockerfile only
 //! as JSON (see `dockerfile.rs`).
 
+mod applications;
 mod base_images;
 mod bases;
 mod caddy;
@@ -38,6 +39,7 @@ mod tree;
 mod versions;
 mod wish;
 
+pub use applications::{Application, applications};
 pub use base_images::base_images_of_dockerfile;
 pub use dockerfile::VARIABLES_DIGEST_ARGUMENT;
 pub use overrides::ApplicationFile;
@@ -51,7 +53,23 @@ use survey::Survey;
 use tree::{Tree, shown};
 
 /// Plans the application in a directory. A `Dockerfile` in it is not looked at: whoever has one needs no plan.
+///
+/// The same files and settings have the same plan, to the byte.
+///
+/// # Errors
+/// A [`Refusal`]: what was looked for, what was found, and what to do. Its text is meant for whoever owns the application.
 pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal> {
+    plan_alone(root, settings).map_err(|refusal| match refusal {
+        Refusal::Unknown { seen, advice } if advice == ADD_A_FILE => Refusal::Unknown {
+            advice: applications::advice(root).unwrap_or(advice),
+            seen,
+        },
+        other => other,
+    })
+}
+
+/// The same, without a look at what lies below a folder that is no application.
+fn plan_alone(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal> {
     let tree = Tree::open(root)?;
     let overrides = Overrides::read(&tree)?;
     let mut survey = Survey::begin(&tree, settings, overrides)?;
@@ -158,6 +176,9 @@ const OTHER_LANGUAGES: &[(&str, &str)] = &[
     ("environment.yml", "Conda"),
 ];
 
+/// What to do where nothing points to anything else.
+const ADD_A_FILE: &str = "Add one of these files, or a Dockerfile.";
+
 fn unknown(tree: &Tree) -> Refusal {
     let entries = tree.entries("");
     let mut names: Vec<String> = entries
@@ -177,40 +198,12 @@ fn unknown(tree: &Tree) -> Refusal {
         .iter()
         .find(|(file, _)| tree.has(file))
         .map(|(file, language)| (*file, *language));
-    let below: Vec<String> = tree
-        .code_folders("")
-        .into_iter()
-        .filter(|folder| {
-            [
-                "package.json",
-                "go.mod",
-                "pom.xml",
-                "build.gradle",
-                "build.gradle.kts",
-                "Cargo.toml",
-                "deno.json",
-                "requirements.txt",
-                "pyproject.toml",
-                "index.html",
-            ]
-            .iter()
-            .any(|file| tree.has_file(&format!("{folder}/{file}")))
-        })
-        .take(10)
-        .map(|folder| shown(&folder))
-        .collect();
-    let advice = if let Some((file, language)) = other {
-        format!(
+    let advice = match other {
+        Some((file, language)) => format!(
             "{} means {language}, which is not planned yet: add a Dockerfile.",
             shown(file)
-        )
-    } else if below.is_empty() {
-        "Add one of these files, or a Dockerfile.".to_owned()
-    } else {
-        format!(
-            "There is an application in {}: set the root directory to one of them.",
-            below.join(", ")
-        )
+        ),
+        None => ADD_A_FILE.to_owned(),
     };
     Refusal::Unknown { seen, advice }
 }

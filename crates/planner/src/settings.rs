@@ -21,6 +21,9 @@ pub struct Settings {
     /// The user's variables. Their names become BuildKit secrets of the build command; their values never enter the
     /// plan, except those of the overrides (`CLICK_DEPLOY_START_COMMAND` and its kin).
     pub variables: BTreeMap<String, String>,
+    /// No image registry can be reached: of each language only those versions are used for which a stand-in of the base
+    /// image can be made from package registries, the nearest to what is asked for, with a warning.
+    pub closed_network: bool,
     /// An opaque id of the service, put before every cache mount's id so that services do not share caches.
     /// Without it the plan has no cache mounts.
     pub cache_key: String,

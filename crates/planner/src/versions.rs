@@ -226,6 +226,21 @@ impl Range {
             })
     }
 
+    /// The first of `preferred` that fits, else as [`Range::choose`].
+    pub(crate) fn choose_preferring(
+        &self,
+        preferred: &[u64],
+        lines: &[u64],
+        bounds: fn(u64) -> (Version, Version),
+    ) -> Option<Match> {
+        let fits = |line: &u64| {
+            let (low, high) = bounds(*line);
+            self.touches(Interval { low, high })
+        };
+        let first = preferred.iter().copied().find(fits).map(Match::Within);
+        first.or_else(|| self.choose(lines, bounds))
+    }
+
     /// The newest line that fits, or the nearest. `lines` are newest first; `bounds` gives a line's first version and
     /// the first after it.
     pub(crate) fn choose(&self, lines: &[u64], bounds: fn(u64) -> (Version, Version)) -> Option<Match> {
@@ -260,19 +275,26 @@ pub(crate) fn python_line(minor: u64) -> (Version, Version) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bases::{NODE_MAJORS, PYTHON_MINORS};
+    use crate::bases::{NODE_MAJORS, NODE_SUPPORTED, PYTHON_CLOSED};
 
     fn node(text: &str) -> Match {
-        Range::npm(text).unwrap().choose(NODE_MAJORS, node_line).unwrap()
+        let range = Range::npm(text).unwrap();
+        range.choose_preferring(NODE_SUPPORTED, NODE_MAJORS, node_line).unwrap()
     }
     fn python(text: &str) -> Match {
-        Range::python(text).unwrap().choose(PYTHON_MINORS, python_line).unwrap()
+        Range::python(text).unwrap().choose(PYTHON_CLOSED, python_line).unwrap()
     }
 
     #[test]
-    fn the_newest_node_that_fits_is_chosen() {
+    fn of_several_nodes_that_fit_one_with_support_is_chosen() {
         for (wish, major) in [
             (">=18", 24),
+            (">=25", 26),
+            ("26", 26),
+            ("23.5.0", 23),
+            ("18 || 20", 20),
+            ("18.x", 18),
+            ("<=21", 21),
             (">= 18.0.0", 24),
             ("22", 22),
             ("v22.11.0", 22),
@@ -283,7 +305,8 @@ mod tests {
             ("~20.1", 20),
             ("*", 24),
             ("<=20", 20),
-            ("<22", 20),
+            ("<20", 19),
+            ("<22", 21),
             ("20 || >=22", 24),
             ("^18.0.0 || ^20.0.0 || >=22.0.0", 24),
         ] {
@@ -293,10 +316,8 @@ mod tests {
 
     #[test]
     fn a_wish_that_cannot_be_met_gets_the_nearest() {
-        assert_eq!(node("18.x"), Match::Nearest(20));
-        assert_eq!(node("^16"), Match::Nearest(20));
-        assert_eq!(node("21"), Match::Nearest(22));
-        assert_eq!(node(">=26"), Match::Nearest(24));
+        assert_eq!(node("^16"), Match::Nearest(18));
+        assert_eq!(node(">=27"), Match::Nearest(26));
         assert_eq!(python("==3.12.*"), Match::Nearest(13));
         assert_eq!(python("3.9"), Match::Nearest(11));
         assert_eq!(python(">=3.14"), Match::Nearest(13));

@@ -72,8 +72,14 @@ impl Offer {
 
     fn line(&self, survey: &mut Survey<'_>, wish: Option<&Wish>) -> u64 {
         let Some(wish) = wish else { return self.default };
+        // A closed network has the default alone.
+        let lines = if survey.settings.closed_network {
+            std::slice::from_ref(&self.default)
+        } else {
+            self.lines
+        };
         if ["latest", "stable"].contains(&wish.text.as_str()) {
-            return self.lines.first().copied().unwrap_or(self.default);
+            return lines.first().copied().unwrap_or(self.default);
         }
         let range = Range::pessimistic(&wish.text);
         let within_default = range
@@ -83,7 +89,7 @@ impl Offer {
         if within_default {
             return self.default;
         }
-        match range.and_then(|range| range.choose(self.lines, self.bounds)) {
+        match range.and_then(|range| range.choose(lines, self.bounds)) {
             Some(Match::Within(line)) => line,
             Some(Match::Nearest(line)) => {
                 survey.warn(&format!(

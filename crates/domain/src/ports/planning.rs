@@ -20,6 +20,8 @@ pub struct PlanRequest<'a> {
     pub release_command: Option<&'a str>,
     /// The variables of the deployment: a build can read them.
     pub variables: &'a BTreeMap<String, SecretText>,
+    /// Base images cannot be pulled: only what can be made of package registries may be planned with.
+    pub closed_network: bool,
     /// Opaque name of the service's cache.
     pub cache_key: &'a str,
 }

@@ -79,6 +79,8 @@ fn is_lost(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
         || matches!(status.code(), Code::Unavailable | Code::Cancelled)
         || status.message().contains("no active session")
+        // The builder lost us while we sent it files: we were frozen, or too slow.
+        || (status.message().contains("code = Unavailable desc = ") && exit_code(status.message()).is_none())
         || status.message().contains("error reading from server: EOF")
 }
 
@@ -306,16 +308,22 @@ mod tests {
             told(push, Some(("exporting to image", push)), true),
             BuildError::Push(_)
         ));
-        let ended = Status::unavailable("error reading from server: EOF");
-        let mask = Mask::default();
-        let circumstances = Circumstances {
-            step: None,
-            pushing: false,
-            syntax: None,
-            mask: &mask,
-            limits: LIMITS,
-        };
-        assert!(matches!(explain(&ended, circumstances), BuildError::Unreachable(_)));
+        let lost =
+            "failed to solve: failed to read dockerfile: rpc error: code = Unavailable desc = transport is closing";
+        for ended in [
+            Status::unavailable("error reading from server: EOF"),
+            Status::unknown(lost),
+        ] {
+            let mask = Mask::default();
+            let circumstances = Circumstances {
+                step: None,
+                pushing: false,
+                syntax: None,
+                mask: &mask,
+                limits: LIMITS,
+            };
+            assert!(matches!(explain(&ended, circumstances), BuildError::Unreachable(_)));
+        }
         for error in [
             "failed to compute cache key: failed to walk /var/lib/docker/tmp/buildkit-mount105/a/b: lstat \
              /var/lib/docker/tmp/buildkit-mount105/a/b: no such file or directory",

@@ -84,6 +84,7 @@ impl Planners {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.expose().to_owned()))
                 .collect(),
+            closed_network: request.closed_network,
             cache_key: request.cache_key.to_owned(),
         };
         let plan =

@@ -13,7 +13,7 @@ use domain::{
     ports::{
         builder::{BuildError, BuildObserver, BuildRequest, BuildStep},
         image::{ImageError, StoredImage},
-        planning::{PlanError, PlanRequest},
+        planning::{BuildPlan, PlanError, PlanRequest},
         source::{CommitFacts, GitRequest, SourceError, SourceObserver},
     },
     source::{Revision, Source},
@@ -319,27 +319,13 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
             .as_ref()
             .map(|command| command.as_str()),
         variables: &variables,
+        closed_network: false,
         cache_key: &cache_key,
     };
-    let plan = world.planner.plan(&request).await.map_err(|error| match error {
-        PlanError::Refused(message) => fail("cannot-be-planned", message, ""),
-        PlanError::Unavailable(message) => fail("planner-unavailable", message, ""),
-    })?;
+    let (plan, not_provided) = plan(deploying, request).await?;
     world.store.set_plan(deployment.id, &plan.facts).await?;
     if let Some(port) = plan.port {
         world.store.set_port(deployment.id, port).await?;
-    }
-    for line in &plan.summary {
-        progress.say(Phase::Build, line);
-    }
-    // The builder has the last word: it may know the image from somewhere else.
-    let not_provided = world
-        .base_images
-        .ensure(&plan.base_images, &BaseImageLines(progress))
-        .await
-        .err();
-    if let Some(message) = &not_provided {
-        progress.warn(Phase::Build, message);
     }
     let turn = match world.build_turns.try_take(service.organization) {
         Some(turn) => turn,
@@ -391,6 +377,44 @@ async fn from_files(deploying: &Deploying) -> Result<BuiltImage, StepError> {
     drop(work);
     // An upload stays until its deployment is over: the journal does not know yet that it was built.
     Ok(BuiltImage { image, own: true })
+}
+
+/// Plans, and provides the base images. Where one cannot be had, a plan of those is tried that a closed network has; the
+/// words say what is missing nevertheless. The builder has the last word: it may know an image from somewhere else.
+async fn plan(deploying: &Deploying, request: PlanRequest<'_>) -> Result<(BuildPlan, Option<String>), StepError> {
+    let Deploying { world, progress, .. } = deploying;
+    let ask = async |request: &PlanRequest<'_>| {
+        world.planner.plan(request).await.map_err(|error| match error {
+            PlanError::Refused(message) => fail("cannot-be-planned", message, ""),
+            PlanError::Unavailable(message) => fail("planner-unavailable", message, ""),
+        })
+    };
+    let provide = async |plan: &BuildPlan| {
+        let lines = BaseImageLines(progress);
+        world.base_images.ensure(&plan.base_images, &lines).await.err()
+    };
+    let tell = |plan: &BuildPlan| {
+        for line in &plan.summary {
+            progress.say(Phase::Build, line);
+        }
+    };
+    let wished = ask(&request).await?;
+    tell(&wished);
+    let Some(message) = provide(&wished).await else {
+        return Ok((wished, None));
+    };
+    progress.warn(Phase::Build, &message);
+    let closed = PlanRequest {
+        closed_network: true,
+        ..request
+    };
+    let other = ask(&closed).await?;
+    if other.base_images == wished.base_images || provide(&other).await.is_some() {
+        return Ok((wished, Some(message)));
+    }
+    progress.warn(Phase::Build, "planned anew with base images that can be had here");
+    tell(&other);
+    Ok((other, None))
 }
 
 /// What providing base images says.

@@ -22,7 +22,11 @@ pub(super) fn choose(
         ));
         return Ok(by_default(survey, newest));
     };
-    let Some(chosen) = bases::JAVA_MAJORS.iter().copied().rev().find(|major| *major >= wanted) else {
+    let majors = match survey.settings.closed_network {
+        true => bases::JAVA_CLOSED,
+        false => bases::JAVA_MAJORS,
+    };
+    let Some(chosen) = majors.iter().copied().rev().find(|major| *major >= wanted) else {
         return Err(Refusal::Version {
             wanted: format!("Java {wanted}"),
             because,
@@ -30,7 +34,11 @@ pub(super) fn choose(
             advice: "Ask for an older one, or add a Dockerfile.".to_owned(),
         });
     };
-    if chosen != wanted && wanted >= 8 {
+    if chosen != wanted && bases::JAVA_MAJORS.contains(&wanted) {
+        survey.warn(&format!(
+            "Java {wanted} is asked for by {because}. Its base image cannot be had here, so Java {chosen} is used."
+        ));
+    } else if chosen != wanted && wanted >= 8 {
         survey.warn(&format!(
             "Java {wanted} is asked for by {because}. It gets no updates any more, and there is no base image for it: Java \
              {chosen}, the next one with long-term support, is used."

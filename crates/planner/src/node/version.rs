@@ -15,11 +15,12 @@ pub(crate) fn choose(survey: &mut Survey<'_>, package: &Package) -> Result<u64, 
         survey.fact(
             "node version",
             &bases::NODE_DEFAULT.to_string(),
-            "nothing asks for another; it is the current LTS",
+            "nothing asks for another; it has long-term support",
         );
         return Ok(bases::NODE_DEFAULT);
     };
-    let chosen = range(&wish).and_then(|range| range.choose(bases::NODE_MAJORS, node_line));
+    let chosen =
+        range(&wish).and_then(|range| range.choose_preferring(bases::NODE_SUPPORTED, bases::NODE_MAJORS, node_line));
     let major = match chosen {
         Some(Match::Within(major)) => major,
         Some(Match::Nearest(major)) => {

@@ -19,8 +19,12 @@ pub(crate) fn choose(
     pipfile: &Table,
     lock: Option<&str>,
 ) -> Result<u64, Refusal> {
+    let lines = match survey.settings.closed_network {
+        true => bases::PYTHON_CLOSED,
+        false => bases::PYTHON_MINORS,
+    };
     let Some((wish, because)) = wish(survey, project, pipfile)? else {
-        if let Some((minor, because)) = of_lock(survey, lock, bases::PYTHON_MINORS, bases::PYTHON_DEFAULT) {
+        if let Some((minor, because)) = of_lock(survey, lock, bases::PYTHON_CLOSED, bases::PYTHON_DEFAULT) {
             survey.fact("python version", &format!("3.{minor}"), &because);
             return Ok(minor);
         }
@@ -28,15 +32,17 @@ pub(crate) fn choose(
         survey.fact("python version", &version, "nothing asks for another");
         return Ok(bases::PYTHON_DEFAULT);
     };
-    let chosen = Range::python(&wish).and_then(|range| range.choose(bases::PYTHON_MINORS, python_line));
+    let range = Range::python(&wish);
+    let chosen = range
+        .as_ref()
+        .and_then(|range| range.choose_preferring(&[bases::PYTHON_DEFAULT], lines, python_line));
     let minor = match chosen {
         Some(Match::Within(minor)) => {
-            let range = Range::python(&wish);
             let is_allowed = |minor: &u64| {
                 let alone = range.as_ref().and_then(|range| range.choose(&[*minor], python_line));
                 matches!(alone, Some(Match::Within(_)))
             };
-            let allowed: Vec<u64> = bases::PYTHON_MINORS.iter().copied().filter(is_allowed).collect();
+            let allowed: Vec<u64> = lines.iter().copied().filter(is_allowed).collect();
             if let Some((minor, reason)) = of_lock(survey, lock, &allowed, minor) {
                 survey.fact(
                     "python version",
@@ -68,6 +74,12 @@ pub(crate) fn choose(
         &format!("3.{minor}"),
         &format!("{because} asks for {wish}"),
     );
+    if let Some((_, since)) = bases::PYTHON_ENDED.iter().find(|(ended, _)| *ended == minor) {
+        survey.warn(&format!(
+            "Python 3.{minor} has had no security fixes since {since}. Ask for 3.{} or newer.",
+            bases::PYTHON_DEFAULT
+        ));
+    }
     Ok(minor)
 }
 

@@ -129,11 +129,6 @@ pub(crate) fn check(plan: &Plan) {
     assert!(!plan.base_images.is_empty(), "no base images in\n{text}");
     for image in &plan.base_images {
         let known = [
-            "node:20",
-            "node:22",
-            "node:24",
-            "python:3.11",
-            "python:3.13",
             "golang:1.26",
             "rust:1.95-trixie",
             "denoland/deno:2.9.6",
@@ -168,7 +163,7 @@ fn is_of_a_line(image: &str) -> bool {
     let is_version = version.len() <= 12 && version.chars().all(|digit| digit.is_ascii_digit() || digit == '.');
     let variants: &[&str] = match name {
         "php" => &["apache", "cli"],
-        "ruby" => &["", "slim"],
+        "node" | "python" | "ruby" => &["", "slim"],
         "elixir" => &["otp-24", "otp-25", "otp-26", "otp-27", "otp-28"],
         "mcr.microsoft.com/dotnet/sdk" | "mcr.microsoft.com/dotnet/aspnet" | "mcr.microsoft.com/dotnet/runtime" => {
             &[""]

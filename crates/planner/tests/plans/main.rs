@@ -1,5 +1,6 @@
 //! Applications in, plans out: the crate through its public door.
 
+mod applications;
 mod base_images;
 mod common;
 mod deno;

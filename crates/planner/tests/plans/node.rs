@@ -78,7 +78,7 @@ fn the_version_comes_from_the_first_place_that_names_one() {
     );
     assert_eq!(
         version(&[package(r#"{"engines":{"node":"16"}}"#)]),
-        ("node:20-slim".into(), 2)
+        ("node:18-slim".into(), 2)
     );
     assert_eq!(
         version(&[package(r#"{"engines":{"node":"what"}}"#)]),

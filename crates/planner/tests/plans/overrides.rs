@@ -198,3 +198,32 @@ fn what_runs_before_each_release_comes_from_the_user_the_applications_own_file_o
     let words = try_plan(&[("Procfile", "release: a\u{0}b\n"), ("index.html", "")], &settings()).unwrap_err();
     assert!(words.to_string().contains("release in the Procfile"), "{words}");
 }
+
+#[test]
+fn a_closed_network_gets_what_can_be_made_there_and_is_told() {
+    let closed = Settings {
+        closed_network: true,
+        ..settings()
+    };
+    let python: &[(&str, &str)] = &[("main.py", ""), (".python-version", "3.12")];
+    let php: &[(&str, &str)] = &[("index.php", ""), (".php-version", "8.2")];
+    let java: &[(&str, &str)] = &[
+        ("pom.xml", "<project/>"),
+        (
+            "src/main/java/Main.java",
+            "public class Main { public static void main(String[] words) {} }",
+        ),
+        (".java-version", "11"),
+    ];
+    for (files, wished, given) in [
+        (python, "python:3.12-slim", "python:3.13-slim"),
+        (php, "php:8.2-apache", "php:8.4-apache"),
+        (java, "eclipse-temurin:11-jre", "eclipse-temurin:17-jre"),
+    ] {
+        let open = try_plan(files, &settings()).unwrap();
+        assert!(open.base_images.contains(&wished.to_owned()), "{:?}", open.base_images);
+        let plan = try_plan(files, &closed).unwrap();
+        assert!(plan.base_images.contains(&given.to_owned()), "{:?}", plan.base_images);
+        assert!(plan.warnings.len() > open.warnings.len(), "{:?}", plan.warnings);
+    }
+}

@@ -248,9 +248,10 @@ fn the_version_comes_from_the_first_place_that_names_one() {
     );
     assert_eq!(
         version(&[("pyproject.toml", "[project]\nrequires-python='<3.13'")]),
-        ("python:3.11-slim".into(), 0)
+        ("python:3.12-slim".into(), 0)
     );
-    assert_eq!(version(&[(".python-version", "3.12")]), ("python:3.13-slim".into(), 1));
+    assert_eq!(version(&[(".python-version", "3.12")]), ("python:3.12-slim".into(), 0));
+    assert_eq!(version(&[(".python-version", "3.8")]), ("python:3.9-slim".into(), 2));
     assert_eq!(
         version(&[(".python-version", "pypy3.9")]),
         ("python:3.13-slim".into(), 1)

@@ -10,12 +10,12 @@ use domain::{
     environment::parse_dotenv,
     names::{InsidePath, ShellCommand, VariableKey},
 };
-use planner::{Plan, Settings};
+use planner::{Application, Plan, Settings};
 use serde::Serialize;
 
 use super::{
     error::ClientError,
-    output::{Output, Tint, clean, clean_lines},
+    output::{Cell, Output, Tint, clean, clean_lines},
     settings::key_value,
 };
 
@@ -23,6 +23,7 @@ use super::{
 pub(crate) const EXAMPLES: &str = "Examples:
   click-deploy plan
   click-deploy plan ./shop --root apps/web
+  click-deploy plan --applications                  what else this repository holds
   click-deploy plan --dockerfile > Dockerfile       take it home
   click-deploy plan --json | jq .facts";
 
@@ -35,6 +36,12 @@ pub(crate) struct PlanCommand {
     /// Print the Dockerfile that would be used, and nothing else on standard output
     #[arg(long)]
     dockerfile: bool,
+    /// List the applications below the directory, each of which can be the root directory of a service
+    #[arg(long, conflicts_with = "dockerfile")]
+    applications: bool,
+    /// Plan with base images that can be made where no image registry can be reached
+    #[arg(long)]
+    closed_network: bool,
     /// The application's directory within it
     #[arg(long, value_name = "DIR")]
     root: Option<InsidePath>,
@@ -86,6 +93,9 @@ pub(crate) fn run(command: &PlanCommand, output: Output) -> Result<(), ClientErr
             "",
         ));
     }
+    if command.applications {
+        return list(&directory, output);
+    }
     let own = directory.join("Dockerfile").is_file().then_some("Dockerfile");
     let planned = planner::plan(&directory, &command.settings()?);
     if output.json {
@@ -133,6 +143,7 @@ impl PlanCommand {
             start_command: self.start_command.as_ref().map(ToString::to_string),
             release_command: self.release_command.as_ref().map(ToString::to_string),
             output_directory: self.output_directory.as_ref().map(ToString::to_string),
+            closed_network: self.closed_network,
             ..Settings::default()
         };
         for path in &self.env_file {
@@ -149,6 +160,36 @@ impl PlanCommand {
             .extend(self.env.iter().map(|(key, value)| (key.to_string(), value.clone())));
         Ok(settings)
     }
+}
+
+/// What `--applications --json` prints.
+#[derive(Serialize)]
+struct Applications {
+    applications: Vec<Application>,
+}
+
+/// Lists the applications of a repository.
+fn list(directory: &Path, output: Output) -> Result<(), ClientError> {
+    let applications =
+        planner::applications(directory).map_err(|refusal| ClientError::failed(refusal.to_string(), ""))?;
+    if output.json {
+        return output.json_line(&Applications { applications });
+    }
+    if applications.is_empty() {
+        output.note("No application was found here or below. `click-deploy plan` says what was looked for.");
+        return Ok(());
+    }
+    let rows = applications.iter().map(|one| {
+        vec![
+            Cell::tinted(Tint::Strong, if one.path.is_empty() { "." } else { &one.path }),
+            Cell::from(one.framework.as_deref().unwrap_or(&one.provider)),
+            Cell::from(one.start_command.as_deref().unwrap_or_default()),
+        ]
+    });
+    output.table(
+        &["ROOT DIRECTORY", "APPLICATION", "START COMMAND"],
+        &rows.collect::<Vec<_>>(),
+    )
 }
 
 /// Prints the Dockerfile as it is for a file, and made harmless for a terminal.
