@@ -20,6 +20,7 @@ mod elixir;
 mod go;
 mod ignore;
 mod java;
+mod json;
 mod node;
 mod overrides;
 mod php;
