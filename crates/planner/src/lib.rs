@@ -143,7 +143,7 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Node)
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Ok(Provider::Static)
-    } else if shell::is_there(tree) || survey.chosen(Choice::ShellScript).is_some() {
+    } else if shell::is_there(survey) {
         Ok(Provider::Shell)
     } else {
         Err(unknown(tree))
