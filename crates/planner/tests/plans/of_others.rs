@@ -55,6 +55,49 @@ fn bun_is_put_beside_another_package_manager_when_a_command_calls_it() {
 }
 
 #[test]
+fn a_floor_yields_to_what_the_application_is_developed_with() {
+    let node = |engines: &str, file: &str, text: &str| {
+        let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
+        fact(&plan(&[("package.json", &package), LOCK, (file, text)]), "node version")
+            .1
+            .to_owned()
+    };
+    let of_mise = "[tools]\nnode = \"20\"\n";
+    assert_eq!(
+        node(">=20.0.0", "mise.toml", of_mise),
+        "tools.node in mise.toml asks for 20"
+    );
+    assert_eq!(node(">=18", ".nvmrc", "22"), ".nvmrc asks for 22");
+    // A choice stays one, and a floor that the other place is below of holds.
+    let engines = "engines.node in package.json asks for ";
+    assert_eq!(node("22.x", ".nvmrc", "20"), format!("{engines}22.x"));
+    assert_eq!(node(">=22", ".nvmrc", "20"), format!("{engines}>=22"));
+    assert_eq!(node(">=18 <23", ".nvmrc", "20"), format!("{engines}>=18 <23"));
+
+    let python = |requires: &str, version: &str| {
+        let project = format!("[project]\nname = \"a\"\nrequires-python = \"{requires}\"\ndependencies = []\n");
+        let mise = format!("[tools]\npython = \"{version}\"\n");
+        let plan = plan(&[("pyproject.toml", &project), ("main.py", ""), ("mise.toml", &mise)]);
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+        let (version, because) = fact(&plan, "python version");
+        (version.to_owned(), because.to_owned())
+    };
+    let asked = |version: &str, place: &str| (version.to_owned(), place.to_owned());
+    assert_eq!(
+        python(">=3.10", "3.11"),
+        asked("3.11", "tools.python in mise.toml asks for 3.11")
+    );
+    assert_eq!(
+        python(">=3.10", "latest"),
+        asked("3.13", "tools.python in mise.toml asks for latest")
+    );
+    assert_eq!(
+        python(">=3.12", "3.11"),
+        asked("3.13", "requires-python in pyproject.toml asks for >=3.12")
+    );
+}
+
+#[test]
 fn engines_name_the_package_manager_and_its_version() {
     let version = |engines: &str, lock: &str| {
         let package =
