@@ -98,6 +98,25 @@ fn a_floor_yields_to_what_the_application_is_developed_with() {
 }
 
 #[test]
+fn a_package_managers_version_is_read_where_tool_managers_write_it() {
+    let manager = |lock: &str, file: &str, text: &str| {
+        let plan = plan(&[
+            ("package.json", r#"{"scripts":{"start":"node a.js"}}"#),
+            (lock, ""),
+            (file, text),
+        ]);
+        fact(&plan, "package manager").0.to_owned()
+    };
+    assert_eq!(manager("bun.lock", ".bun-version", "1.3.14\n"), "bun 1.3.14");
+    assert_eq!(manager("bun.lock", "mise.toml", "[tools]\nbun = \"1.2\"\n"), "bun 1.2");
+    assert_eq!(
+        manager("pnpm-lock.yaml", ".tool-versions", "pnpm 9.1.0\n"),
+        "pnpm 9.1.0"
+    );
+    assert_eq!(manager("bun.lock", ".bun-version", "latest; rm -rf /\n"), "bun 1");
+}
+
+#[test]
 fn engines_name_the_package_manager_and_its_version() {
     let version = |engines: &str, lock: &str| {
         let package =
