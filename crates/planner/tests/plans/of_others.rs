@@ -55,6 +55,33 @@ fn bun_is_put_beside_another_package_manager_when_a_command_calls_it() {
 }
 
 #[test]
+fn the_only_application_of_a_workspace_of_nx_is_built_by_nx() {
+    let package = r#"{"scripts":{},"dependencies":{"next":"16"},"devDependencies":{"nx":"23"}}"#;
+    let files = [
+        ("package.json", package),
+        ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n"),
+        ("pnpm-workspace.yaml", "packages: ['apps/*']\n"),
+        ("nx.json", "{}"),
+        ("apps/web/package.json", "{}"),
+        ("apps/web/next.config.js", "module.exports = {}\n"),
+        ("apps/web/src/app/page.tsx", ""),
+    ];
+    let one = plan(&files);
+    assert!(
+        one.dockerfile.contains("nx run-many --target=build"),
+        "{}",
+        one.dockerfile
+    );
+    assert!(start(&one).starts_with("cd apps/web && "), "{}", start(&one));
+    let mut several = files.to_vec();
+    several.extend([
+        ("apps/shop/next.config.js", "module.exports = {}\n"),
+        ("apps/shop/pages/index.tsx", ""),
+    ]);
+    assert!(refusal(&several).contains("root directory"));
+}
+
+#[test]
 fn a_floor_yields_to_what_the_application_is_developed_with() {
     let node = |engines: &str, file: &str, text: &str| {
         let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
