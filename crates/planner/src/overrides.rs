@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Refusal,
+    Refusal, json,
     settings::{Choice, Chosen},
     tree::{Tree, shown},
 };
@@ -113,7 +113,7 @@ impl Overrides {
             path: RAILPACK.to_owned(),
             why: shown(&why),
         };
-        let file: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let file = json::parse(text).map_err(|error| malformed(error.to_string()))?;
         let Value::Object(fields) = file else {
             return Err(malformed("it is not an object".to_owned()));
         };

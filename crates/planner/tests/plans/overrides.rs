@@ -98,6 +98,15 @@ fn the_common_fields_of_railpack_json_are_honoured_and_the_others_told() {
 }
 
 #[test]
+fn remarks_and_surplus_commas_in_railpack_json_are_read_over() {
+    let text = "{\n// why\n\"deploy\": {\"startCommand\": \"node railpack.js\", /* x */},\n}";
+    let plan = plan(&[PACKAGE, LOCK, ("railpack.json", text)]);
+    assert!(start(&plan).contains("node railpack.js"), "{}", plan.dockerfile);
+    let words = refusal(&[PACKAGE, LOCK, ("railpack.json", "{\n// why\n\"a\": x\n}")]);
+    assert!(words.contains("line 3"), "{words}");
+}
+
+#[test]
 fn our_own_file_wins_over_railpacks() {
     let plan = plan(&[
         PACKAGE,
