@@ -18,6 +18,7 @@ mod deno;
 mod dockerfile;
 mod dotnet;
 mod elixir;
+mod evidence;
 mod go;
 mod ignore;
 mod java;

@@ -5,6 +5,7 @@ use crate::{
     command::{Command, is_variable_name, relative_path, words},
     debian,
     dockerfile::{Caches, Dockerfile, Variables},
+    evidence,
     overrides::{OWN, Overrides},
     procfile::Procfile,
     settings::{Choice, Chosen},
@@ -107,10 +108,11 @@ impl<'a> Survey<'a> {
 
     pub(crate) fn fact(&mut self, name: &str, value: &str, because: &str) {
         if self.facts.len() < MOST_REMARKS {
+            let because = evidence::with_line(self.tree, because);
             self.facts.push(Fact {
                 name: name.to_owned(),
                 value: shown(value),
-                because: shown(because),
+                because: shown(&because),
             });
         }
     }
@@ -173,6 +175,15 @@ impl<'a> Survey<'a> {
             }
         };
         Ok(())
+    }
+
+    /// Tells how migrations of a database are run, where nothing runs before each release yet.
+    pub(crate) fn tell_migrations(&mut self, command: &str) {
+        if self.release.is_none() {
+            let because =
+                format!("they change data: make `{command}` the release command to run them with each deployment");
+            self.fact("migrations", "not run", &because);
+        }
     }
 
     /// Debian's packages that the user, or the application's own file, asks for.

@@ -92,11 +92,11 @@ fn a_floor_yields_to_what_the_application_is_developed_with() {
     let of_mise = "[tools]\nnode = \"20\"\n";
     assert_eq!(
         node(">=20.0.0", "mise.toml", of_mise),
-        "tools.node in mise.toml asks for 20"
+        "tools.node in mise.toml:2 asks for 20"
     );
     assert_eq!(node(">=18", ".nvmrc", "22"), ".nvmrc asks for 22");
     // A choice stays one, and a floor that the other place is below of holds.
-    let engines = "engines.node in package.json asks for ";
+    let engines = "engines.node in package.json:1 asks for ";
     assert_eq!(node("22.x", ".nvmrc", "20"), format!("{engines}22.x"));
     assert_eq!(node(">=22", ".nvmrc", "20"), format!("{engines}>=22"));
     assert_eq!(node(">=18 <23", ".nvmrc", "20"), format!("{engines}>=18 <23"));
@@ -112,15 +112,15 @@ fn a_floor_yields_to_what_the_application_is_developed_with() {
     let asked = |version: &str, place: &str| (version.to_owned(), place.to_owned());
     assert_eq!(
         python(">=3.10", "3.11"),
-        asked("3.11", "tools.python in mise.toml asks for 3.11")
+        asked("3.11", "tools.python in mise.toml:2 asks for 3.11")
     );
     assert_eq!(
         python(">=3.10", "latest"),
-        asked("3.13", "tools.python in mise.toml asks for latest")
+        asked("3.13", "tools.python in mise.toml:2 asks for latest")
     );
     assert_eq!(
         python(">=3.12", "3.11"),
-        asked("3.13", "requires-python in pyproject.toml asks for >=3.12")
+        asked("3.13", "requires-python in pyproject.toml:3 asks for >=3.12")
     );
 }
 

@@ -84,7 +84,7 @@ fn the_common_fields_of_railpack_json_are_honoured_and_the_others_told() {
     );
     assert_eq!(
         fact(&plan, "node version").1,
-        "packages.node in railpack.json asks for 20"
+        "packages.node in railpack.json:4 asks for 20"
     );
     let told = plan
         .warnings
@@ -143,7 +143,7 @@ fn a_program_can_be_chosen_in_the_file() {
 fn the_only_process_of_a_procfile_is_started_and_of_several_the_web_one() {
     let only = plan(&[PACKAGE, LOCK, ("Procfile", "worker: node work.js\n")]);
     assert!(start(&only).contains("node work.js"), "{}", only.dockerfile);
-    assert_eq!(fact(&only, "start command").1, "worker in the Procfile");
+    assert_eq!(fact(&only, "start command").1, "worker in the Procfile:1");
     assert!(
         only.warnings.iter().any(|warning| warning.contains("has no `web`")),
         "{:?}",
@@ -177,7 +177,10 @@ fn what_runs_before_each_release_comes_from_the_user_the_applications_own_file_o
     )
     .unwrap();
     assert_eq!(plan.release_command.as_deref(), Some("./migrate"));
-    assert_eq!(fact(&plan, "release command"), ("./migrate", "release in the Procfile"));
+    assert_eq!(
+        fact(&plan, "release command"),
+        ("./migrate", "release in the Procfile:1")
+    );
     assert!(
         !plan.warnings.iter().any(|warning| warning.contains("release")),
         "{:?}",

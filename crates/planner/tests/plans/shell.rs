@@ -38,8 +38,8 @@ fn a_script_that_the_start_command_runs_is_an_application() {
     let of_railpack = ("railpack.json", r#"{"deploy": {"startCommand": "./bin/run.sh --all"}}"#);
     let of_procfile = ("Procfile", "web: bash bin/run.sh\n");
     for (file, because) in [
-        (of_railpack, "deploy.startCommand in railpack.json"),
-        (of_procfile, "web in the Procfile"),
+        (of_railpack, "deploy.startCommand in railpack.json:1"),
+        (of_procfile, "web in the Procfile:1"),
     ] {
         let plan = plan(&[script, file]);
         assert_eq!(fact(&plan, "script"), ("bin/run.sh", because));
