@@ -258,6 +258,18 @@ fn deep_and_large_structures_end_in_time() {
     assert!(try_plan(&[("index.html", ""), ("Procfile", &procfile)], &settings()).is_ok());
     let ranges = ">=1 ".repeat(100_000);
     assert!(try_plan(&[("index.js", ""), (".nvmrc", &ranges)], &settings()).is_ok());
+    let attributes = |before: &str| -> String {
+        (0..40_000)
+            .map(|index| format!("{before}a{index}=\"b{index}\" "))
+            .collect()
+    };
+    for before in ["", "xmlns:"] {
+        let project = format!("<Project {}/>", attributes(before));
+        assert!(matches!(
+            try_plan(&[("Shop.csproj", &project)], &settings()),
+            Err(Refusal::Malformed { .. })
+        ));
+    }
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
