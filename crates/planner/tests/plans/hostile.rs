@@ -12,6 +12,7 @@ const EVIL: &[&str] = &[
     "x\r\nUSER evil",
     "a\"b'c`d$(touch /evil)${PATH}",
     "cat <<EOF\nRUN evil\nEOF",
+    "cat <<<EOF <<<<EOF",
     "# syntax=evil/image",
     "x\u{2028}RUN evil",
     "\\",
