@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::promises::on_processor;
 use planner::base_images_of_dockerfile;
 
 fn images(text: &str) -> Vec<String> {
@@ -91,7 +92,7 @@ fn hostile_files_end_in_time_and_without_a_panic() {
 #[test]
 fn many_stages_images_arguments_and_heredocs_end_in_time() {
     let many = |line: fn(usize) -> String| (0..50_000).map(line).collect::<String>();
-    let began = std::time::Instant::now();
+    let began = on_processor();
     let copied = images(&format!(
         "FROM a\n{}",
         many(|index| format!("COPY --from=x{index} / /\n"))
@@ -103,5 +104,6 @@ fn many_stages_images_arguments_and_heredocs_end_in_time() {
     assert_eq!(images(&format!("{arguments}FROM $A7\n{arguments}")), ["x"]);
     let begun = many(|_| "<<E ".to_owned());
     assert_eq!(images(&format!("FROM a\nRUN {begun}\n{}", "E\n".repeat(50_000))), ["a"]);
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    let took = on_processor() - began;
+    assert!(took.as_secs() < 20, "{took:?}");
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::symlink, time::Instant};
 
-use crate::common::{app, plan_at, settings, start, try_plan, with_variables};
+use crate::{
+    common::{app, plan_at, settings, start, try_plan, with_variables},
+    promises::on_processor,
+};
 use planner::{Refusal, Settings};
 
 const EVIL: &[&str] = &[
@@ -216,6 +219,51 @@ fn a_link_out_of_the_directory_is_not_followed() {
     let folder = app(&[("real.json", r#"{"main":"a.js"}"#), ("a.js", "")]);
     symlink("real.json", folder.path().join("package.json")).unwrap();
     assert_eq!(plan_at(folder.path()).unwrap().provider, "node");
+}
+
+#[test]
+fn what_lies_behind_a_linked_folder_changes_nothing() {
+    let outside = app(&[("pom.xml", "<project/>"), ("requirements.txt", "flask")]);
+    let folder = app(&[
+        ("settings.gradle", "include 'web'"),
+        ("web.txt", ""),
+        ("build.gradle", ""),
+    ]);
+    let answer = |at: &std::path::Path| {
+        let _ = fs::remove_file(folder.path().join("cmd"));
+        symlink(at, folder.path().join("cmd")).unwrap();
+        let settings = Settings {
+            start_command: Some("./cmd/requirements.txt".to_owned()),
+            build_command: Some("make".to_owned()),
+            ..settings()
+        };
+        planner::plan(folder.path(), &settings)
+    };
+    assert_eq!(answer(outside.path()), answer(std::path::Path::new("/nonexistent")));
+}
+
+#[test]
+fn many_links_to_one_large_file_end_in_time() {
+    let began = on_processor();
+    for (end, line, files) in [
+        ("go", "x := \"80\n", vec![("go.mod", "module x")]),
+        ("java", "class A { x }\n", vec![("pom.xml", "<project/>")]),
+        ("php", "x", vec![("index.php", "")]),
+        ("py", "x", vec![("requirements.txt", "flask")]),
+    ] {
+        let folder = app(&files);
+        fs::write(folder.path().join("large"), line.repeat(256 * 1024 / line.len())).unwrap();
+        for inner in 0..20 {
+            let inner = folder.path().join(format!("src/main/java/d{inner}"));
+            fs::create_dir_all(&inner).unwrap();
+            (0..150).for_each(|file| {
+                symlink(folder.path().join("large"), inner.join(format!("f{file}.{end}"))).unwrap();
+            });
+        }
+        let _ = plan_at(folder.path());
+    }
+    let took = on_processor() - began;
+    assert!(took.as_secs() < 20, "{took:?}");
 }
 
 #[test]

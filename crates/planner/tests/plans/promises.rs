@@ -1,6 +1,15 @@
 //! What holds for every plan, however hostile the application. The fuzz targets include this file too.
 
+use std::time::Duration;
+
 use planner::Plan;
+
+/// How long this thread has run on a processor: what a test may ask on a machine that is busy with other things.
+pub(crate) fn on_processor() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
+}
 
 /// Panics if a promise is not kept.
 pub(crate) fn check(plan: &Plan) {

@@ -17,7 +17,10 @@ use std::{
 use planner::{Plan, Refusal, Settings, base_images_of_dockerfile, plan};
 use tempfile::TempDir;
 
-use crate::{LARGEST, WATCHES_TIME, promises::check};
+use crate::{
+    LARGEST, WATCHES_TIME,
+    promises::{check, on_processor},
+};
 use sections::sections;
 pub(crate) use targets::TARGETS;
 use targets::{Place, Subject};
@@ -152,13 +155,6 @@ fn in_time<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// How long this thread has run.
-fn on_processor() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or_default())
-}
-
 /// What is shown on one line is one line.
 fn check_line(text: &str) {
     assert!(!text.chars().any(char::is_control), "a control character in {text:?}");
@@ -291,17 +287,25 @@ fn with_settings(input: &[u8]) {
 /// Several files: `=== PATH` before each, or `=== PATH -> DESTINATION` for a link.
 fn application(input: &[u8]) {
     let world = World::new();
+    world.fill_outside();
     for (name, text) in sections(input).into_iter().take(MOST_FILES) {
         if let Some((path, destination)) = name.split_once(" -> ") {
             if let Some(path) = path_of(path) {
-                world.fill_outside();
                 world.link(&path, destination);
             }
         } else if let Some(path) = path_of(name) {
             world.write(&path, text);
         }
     }
-    world.check(&usual_settings(), input);
+    let settings = usual_settings();
+    world.check(&settings, input);
+    let before = plan(&world.root(), &settings);
+    fs::remove_dir_all(world.folder.path().join("outside")).expect("it is there");
+    assert_eq!(
+        before,
+        plan(&world.root(), &settings),
+        "what lies outside was looked at"
+    );
 }
 
 /// A path in the application's folder. `\n` in a name is a line end, which names may have.
