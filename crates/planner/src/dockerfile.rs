@@ -37,7 +37,7 @@ pub(crate) struct Dockerfile {
 fn json(words: &[&str]) -> String {
     let array = serde_json::to_string(words).expect("strings are always JSON");
     // Newer builders look for heredocs before they look for JSON.
-    array.replace("<<", "\\u003c<")
+    array.replace("<<", "\\u003c\\u003c")
 }
 
 impl Dockerfile {
@@ -346,7 +346,7 @@ mod tests {
     fn hostile_text_stays_on_its_line() {
         let mut file = Dockerfile::default();
         file.comment("a\nRUN evil \\");
-        file.start("x\nRUN evil <<EOF\n\"]\n");
+        file.start("x\nRUN evil <<EOF <<<x <<<<y\n\"]\n");
         let text = file.finish();
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(!text.contains("<<"));
