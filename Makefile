@@ -1,6 +1,6 @@
 # Few verbs, each the same as in CI. The work is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down clean-demo dev test test-faults check openapi bench-deploy bench-store bench-planner
+.PHONY: help demo down clean-demo dev test test-faults fuzz check openapi bench-deploy bench-store bench-planner
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,6 +22,9 @@ test: ## set up what the tests need and run them all
 
 test-faults: ## set up what the fault suite needs and run all of it
 	@scripts/test-faults
+
+fuzz: ## hostile files for the planner, a minute for each kind of file
+	@scripts/fuzz
 
 check: ## format, lints, scripts
 	@scripts/check

@@ -1,6 +1,6 @@
 //! Which images a Dockerfile pulls: a user's own as well as a planned one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A substituted text is not longer than this, however often a hostile file doubles it.
 const LONGEST: usize = 1024;
@@ -29,12 +29,8 @@ pub fn base_images_of_dockerfile(
             .unwrap_or((&instruction, ""));
         match word.to_ascii_uppercase().as_str() {
             "ARG" => {
-                let known = if stages.is_empty() {
-                    global.clone()
-                } else {
-                    local.clone()
-                };
-                for (name, value) in arguments(rest, &known) {
+                let known = if stages.is_empty() { &global } else { &local };
+                for (name, value) in arguments(rest, known) {
                     let value = build_args
                         .get(&name)
                         .cloned()
@@ -83,12 +79,18 @@ fn from_of_flag(flag: &str) -> Option<&str> {
 
 /// Walks from the target over the stages that it uses.
 fn images(stages: &[Stage], target: Option<&str>) -> Vec<String> {
+    let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, stage) in stages.iter().enumerate() {
+        if let Some(name) = &stage.name {
+            named.entry(name).or_default().push(index);
+        }
+    }
     // A stage may only use those before it; a later one of the same name is another.
     let find = |name: &str, before: usize| {
-        let named = stages[..before]
-            .iter()
-            .rposition(|stage| stage.name.as_deref() == Some(&name.to_lowercase()));
-        named.or_else(|| name.parse::<usize>().ok().filter(|index| *index < before))
+        let of_name = named.get(name.to_lowercase().as_str()).map_or(&[][..], Vec::as_slice);
+        let earlier = &of_name[..of_name.partition_point(|index| *index < before)];
+        let by_number = || name.parse::<usize>().ok().filter(|index| *index < before);
+        earlier.last().copied().or_else(by_number)
     };
     let last = stages.len().checked_sub(1);
     let Some(goal) = target
@@ -108,11 +110,12 @@ fn images(stages: &[Stage], target: Option<&str>) -> Vec<String> {
             }
         }
     }
+    let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for index in needed {
         for used in &stages[index].uses {
             let is_image = !used.is_empty() && used != "scratch" && find(used, index).is_none();
-            if is_image && !found.contains(used) {
+            if is_image && seen.insert(used) {
                 found.push(used.clone());
             }
         }
@@ -126,16 +129,16 @@ fn instructions(text: &str) -> Vec<String> {
     let mut directives = true;
     let mut found = Vec::new();
     let mut current = String::new();
-    let mut heredocs: Vec<(String, bool)> = Vec::new();
+    let mut heredocs: VecDeque<(String, bool)> = VecDeque::new();
     for line in text.trim_start_matches('\u{feff}').lines() {
-        if let Some((end, strips_tabs)) = heredocs.first() {
+        if let Some((end, strips_tabs)) = heredocs.front() {
             let line = if *strips_tabs {
                 line.trim_start_matches('\t')
             } else {
                 line
             };
             if line == end {
-                heredocs.remove(0);
+                heredocs.pop_front();
             }
             continue;
         }
@@ -171,13 +174,13 @@ fn instructions(text: &str) -> Vec<String> {
 }
 
 /// The ends of the heredocs that an instruction begins, and whether tabs before them are ignored.
-fn heredocs_of(instruction: &str) -> Vec<(String, bool)> {
+fn heredocs_of(instruction: &str) -> VecDeque<(String, bool)> {
     let word = instruction.split_whitespace().next().unwrap_or_default();
     if !["RUN", "COPY", "ADD"]
         .iter()
         .any(|name| word.eq_ignore_ascii_case(name))
     {
-        return Vec::new();
+        return VecDeque::new();
     }
     let begun = instruction.split_whitespace().filter_map(|word| {
         let rest = word

@@ -4,7 +4,7 @@
 //! **Invariant.** Text of users and files enters only as a JSON string ([`json`]) or inside a comment ([`comment`]);
 //! everything else that is written is a constant of this crate or passed [`crate::tree::is_plain_path`].
 
-use crate::{debian, tree::shown};
+use crate::{bases, debian, tree::shown};
 
 /// The build argument that the caller sets to a digest of the variables' values, keyed so that it reveals nothing: a
 /// changed variable must run the build command again, and BuildKit does not look at secrets for that.
@@ -37,7 +37,7 @@ pub(crate) struct Dockerfile {
 fn json(words: &[&str]) -> String {
     let array = serde_json::to_string(words).expect("strings are always JSON");
     // Newer builders look for heredocs before they look for JSON.
-    array.replace("<<", "\\u003c<")
+    array.replace("<<", "\\u003c\\u003c")
 }
 
 impl Dockerfile {
@@ -161,6 +161,40 @@ impl Dockerfile {
         if !packages.is_empty() {
             self.run(&[], &debian::install(packages));
         }
+    }
+
+    /// Installs Debian's packages at the beginning of stages: those of the build in all but the last one, which has what runs,
+    /// and both where there is one stage. A stage that stands on another one of this file has that one's. Whether the image
+    /// that runs took its packages: of what is not Debian's none are asked for.
+    pub(crate) fn with_packages(&mut self, build: &[String], run: &[String]) -> bool {
+        let is_from = |line: &&str| line.starts_with("FROM ");
+        let stages = self.text.lines().filter(is_from).count();
+        let both = || build.iter().chain(run).map(String::as_str).collect::<Vec<_>>();
+        let (mut names, mut text, mut took, mut number) = (Vec::new(), String::new(), true, 0);
+        for line in self.text.lines() {
+            text.push_str(line);
+            text.push('\n');
+            let Some(from) = line.strip_prefix("FROM ") else {
+                continue;
+            };
+            number += 1;
+            let (image, name) = from.split_once(" AS ").unwrap_or((from, ""));
+            let stands_on_another = names.contains(&image);
+            names.push(name);
+            let packages = match number == stages {
+                true if stages == 1 => both(),
+                true => run.iter().map(String::as_str).collect(),
+                false if stands_on_another => Vec::new(),
+                false => build.iter().map(String::as_str).collect(),
+            };
+            let is_debian = image != "scratch" && image != bases::CADDY;
+            took &= is_debian || packages.is_empty() || number != stages;
+            if is_debian && !packages.is_empty() {
+                text.push_str(&format!("RUN {}\n", debian::install(&packages)));
+            }
+        }
+        self.text = text;
+        took
     }
 
     /// Declares the digest of the variables before a command that sees them.
@@ -312,7 +346,7 @@ mod tests {
     fn hostile_text_stays_on_its_line() {
         let mut file = Dockerfile::default();
         file.comment("a\nRUN evil \\");
-        file.start("x\nRUN evil <<EOF\n\"]\n");
+        file.start("x\nRUN evil <<EOF <<<x <<<<y\n\"]\n");
         let text = file.finish();
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(!text.contains("<<"));

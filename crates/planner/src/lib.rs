@@ -18,9 +18,11 @@ mod deno;
 mod dockerfile;
 mod dotnet;
 mod elixir;
+mod evidence;
 mod go;
 mod ignore;
 mod java;
+mod json;
 mod node;
 mod overrides;
 mod php;
@@ -160,7 +162,7 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Node)
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Ok(Provider::Static)
-    } else if shell::is_there(tree) || survey.chosen(Choice::ShellScript).is_some() {
+    } else if shell::is_there(survey) {
         Ok(Provider::Shell)
     } else {
         Err(unknown(tree))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Refusal,
+    Refusal, json,
     settings::{Choice, Chosen},
     tree::{Tree, shown},
 };
@@ -34,6 +34,10 @@ pub struct ApplicationFile {
     pub release_command: Option<String>,
     /// The folder that the build writes and that is served as files.
     pub output_directory: Option<String>,
+    /// Debian's packages that the application needs when it runs, such as `ffmpeg`.
+    pub apt_packages: Vec<String>,
+    /// Debian's packages that its build needs.
+    pub build_apt_packages: Vec<String>,
     /// Versions of languages by name, such as `node = "22"`.
     pub versions: BTreeMap<String, String>,
     /// What to build where a repository has several, by language: `go = "./cmd/api"`.
@@ -76,7 +80,7 @@ impl Overrides {
     fn take_own(&mut self, text: &str) -> Result<(), Refusal> {
         let file: ApplicationFile = toml::from_str(text).map_err(|error| Refusal::Malformed {
             path: OWN.to_owned(),
-            why: shown(&format!("{}{}", error.message(), place(text, error.span()))),
+            why: shown(&format!("{}{}", place(text, error.span()), error.message())),
         })?;
         let fields = [
             (Choice::Provider, "provider", &file.provider),
@@ -90,6 +94,16 @@ impl Overrides {
             if let Some(value) = value {
                 self.take(choice, value, format!("{name} in {OWN}{}", line_of(text, name)));
             }
+        }
+        for (choice, name, packages) in [
+            (Choice::RunPackages, "apt_packages", &file.apt_packages),
+            (Choice::BuildPackages, "build_apt_packages", &file.build_apt_packages),
+        ] {
+            self.take(
+                choice,
+                &packages.join(" "),
+                format!("{name} in {OWN}{}", line_of(text, name)),
+            );
         }
         for (table, values) in [("versions", &file.versions), ("packages", &file.packages)] {
             for (name, value) in values {
@@ -113,7 +127,7 @@ impl Overrides {
             path: RAILPACK.to_owned(),
             why: shown(&why),
         };
-        let file: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let file = json::parse(text).map_err(|error| malformed(error.to_string()))?;
         let Value::Object(fields) = file else {
             return Err(malformed("it is not an object".to_owned()));
         };
@@ -123,6 +137,14 @@ impl Overrides {
                 ("$schema", _) => {}
                 ("provider", Value::String(provider)) => {
                     self.take(Choice::Provider, provider, format!("provider in {RAILPACK}"));
+                }
+                ("buildAptPackages", value) if texts(value).is_some() => {
+                    let packages = texts(value).unwrap_or_default();
+                    self.take(
+                        Choice::BuildPackages,
+                        &packages,
+                        format!("buildAptPackages in {RAILPACK}"),
+                    );
                 }
                 ("packages", Value::Object(packages)) => {
                     for (language, version) in packages {
@@ -137,6 +159,14 @@ impl Overrides {
                 }
                 ("deploy", Value::Object(deploy)) => {
                     for (field, value) in deploy {
+                        if let ("aptPackages", Some(packages)) = (field.as_str(), texts(value)) {
+                            self.take(
+                                Choice::RunPackages,
+                                &packages,
+                                format!("deploy.aptPackages in {RAILPACK}"),
+                            );
+                            continue;
+                        }
                         match (field.as_str(), value.as_str()) {
                             ("startCommand", Some(command)) => {
                                 self.take(Choice::Start, command, format!("deploy.startCommand in {RAILPACK}"));
@@ -178,6 +208,18 @@ impl Overrides {
     }
 }
 
+/// A list of texts that replaces what would be there otherwise (`...` adds to it, and there is nothing), as words.
+fn texts(value: &Value) -> Option<String> {
+    let texts: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
+    Some(
+        texts?
+            .into_iter()
+            .filter(|text| *text != "...")
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
+}
+
 /// The commands of a step as one, if they are plain ones and replace what would be done otherwise (`...` adds to it).
 fn commands(step: &Value) -> Option<String> {
     let step = step.as_object()?;
@@ -213,7 +255,7 @@ fn line_of(text: &str, key: &str) -> String {
 fn place(text: &str, span: Option<std::ops::Range<usize>>) -> String {
     let before = span.and_then(|span| text.get(..span.start));
     before.map_or_else(String::new, |before| {
-        format!(" (line {})", before.matches('\n').count() + 1)
+        format!("line {}: ", before.matches('\n').count() + 1)
     })
 }
 

@@ -3,7 +3,9 @@
 use crate::{
     Fact, Plan, Refusal, Settings, base_images_of_dockerfile,
     command::{Command, is_variable_name, relative_path, words},
+    debian,
     dockerfile::{Caches, Dockerfile, Variables},
+    evidence,
     overrides::{OWN, Overrides},
     procfile::Procfile,
     settings::{Choice, Chosen},
@@ -12,6 +14,9 @@ use crate::{
 
 /// More facts than this nobody reads; hostile files could make thousands.
 const MOST_REMARKS: usize = 100;
+
+/// More packages than this nobody asks for; each stands in the Dockerfile.
+const MOST_PACKAGES: usize = 100;
 
 /// The names of all variables stand on one line, which old builders limit to 64 KiB.
 const LONGEST_NAMES: usize = 8 * 1024;
@@ -24,6 +29,8 @@ pub(crate) struct Survey<'a> {
     overrides: Overrides,
     /// What runs in the new image before the application is started from it.
     pub(crate) release: Option<Command>,
+    /// Debian's packages that the build needs, and those that the application needs when it runs.
+    pub(crate) packages: (Vec<String>, Vec<String>),
     facts: Vec<Fact>,
     warnings: Vec<String>,
 }
@@ -70,6 +77,7 @@ impl<'a> Survey<'a> {
             procfile: Procfile::read(tree)?,
             overrides,
             release: None,
+            packages: Default::default(),
             facts: Vec::new(),
             warnings: Vec::new(),
         };
@@ -81,6 +89,10 @@ impl<'a> Survey<'a> {
             ));
         }
         survey.find_release()?;
+        survey.packages = (
+            survey.find_packages(Choice::BuildPackages, "packages of the build")?,
+            survey.find_packages(Choice::RunPackages, "packages of the image")?,
+        );
         for warning in std::mem::take(&mut survey.overrides.warnings) {
             survey.warn(&warning);
         }
@@ -96,10 +108,11 @@ impl<'a> Survey<'a> {
 
     pub(crate) fn fact(&mut self, name: &str, value: &str, because: &str) {
         if self.facts.len() < MOST_REMARKS {
+            let because = evidence::with_line(self.tree, because);
             self.facts.push(Fact {
                 name: name.to_owned(),
                 value: shown(value),
-                because: shown(because),
+                because: shown(&because),
             });
         }
     }
@@ -164,6 +177,44 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
+    /// Tells how migrations of a database are run, where nothing runs before each release yet.
+    pub(crate) fn tell_migrations(&mut self, command: &str) {
+        if self.release.is_none() {
+            let because =
+                format!("they change data: make `{command}` the release command to run them with each deployment");
+            self.fact("migrations", "not run", &because);
+        }
+    }
+
+    /// Debian's packages that the user, or the application's own file, asks for.
+    fn find_packages(&mut self, choice: Choice, fact: &str) -> Result<Vec<String>, Refusal> {
+        let Some(chosen) = self.chosen(choice) else {
+            return Ok(Vec::new());
+        };
+        let words = chosen
+            .value
+            .split([' ', ',', '\n', '\t'])
+            .filter(|word| !word.is_empty());
+        let packages: Vec<String> = words.map(str::to_owned).collect();
+        if packages.len() > MOST_PACKAGES {
+            return Err(Refusal::Setting {
+                name: chosen.because,
+                why: format!("it names {} packages, and {MOST_PACKAGES} are the most", packages.len()),
+            });
+        }
+        if let Some(bad) = packages.iter().find(|package| !debian::is_package(package)) {
+            return Err(Refusal::Setting {
+                name: chosen.because,
+                why: format!(
+                    "{:?} is no name of a Debian package, such as `ffmpeg` or `curl=8.14.1-2`",
+                    shown(bad)
+                ),
+            });
+        }
+        self.fact(fact, &packages.join(" "), &chosen.because);
+        Ok(packages)
+    }
+
     /// The file of the application's folder that a start command expects and that is not there: the build puts its program
     /// there.
     pub(crate) fn expected_program(&mut self, start: Option<&Command>) -> Option<String> {
@@ -221,7 +272,11 @@ impl<'a> Survey<'a> {
         Caches::new(&self.settings.cache_key)
     }
 
-    pub(crate) fn finish(self, outcome: Outcome) -> Plan {
+    pub(crate) fn finish(mut self, mut outcome: Outcome) -> Plan {
+        let (build, run) = std::mem::take(&mut self.packages);
+        if !outcome.dockerfile.with_packages(&build, &run) {
+            self.warn("The image that runs is not Debian's: the packages of the image are left out.");
+        }
         let dockerfile = outcome.dockerfile.finish();
         let dockerignore = (!self.tree.has_dockerignore()).then(|| {
             let always = [".git", ".hg", ".svn", "**/.DS_Store", "**/node_modules"];

@@ -1,6 +1,7 @@
 //! Reading below one directory, and nowhere else.
 
 use std::{
+    cell::Cell,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -12,6 +13,10 @@ use crate::{Refusal, ignore::Ignore};
 const LARGEST_FILE: u64 = 1024 * 1024;
 /// Lock files of large applications are larger.
 const LARGEST_LOCK: u64 = 8 * 1024 * 1024;
+/// Of a file that only gives hints, this much is read, and this much of all such files together: a small archive of links to
+/// one file could name gigabytes.
+const HEAD: u64 = 256 * 1024;
+const ALL_HEADS: u64 = 32 * 1024 * 1024;
 /// A folder's entries beyond this many are not looked at.
 const MOST_ENTRIES: usize = 5_000;
 /// A walk ends after this many entries, and does not go deeper than this.
@@ -34,6 +39,8 @@ pub(crate) struct Tree {
     root: PathBuf,
     ignore: Ignore,
     has_dockerignore: bool,
+    /// How much may still be read for hints.
+    heads_left: Cell<u64>,
 }
 
 /// One entry of a folder.
@@ -57,6 +64,7 @@ impl Tree {
             root,
             ignore: Ignore::default(),
             has_dockerignore: false,
+            heads_left: Cell::new(ALL_HEADS),
         };
         if let Some(text) = tree.text(".dockerignore")? {
             tree.ignore = Ignore::parse(&text);
@@ -70,9 +78,13 @@ impl Tree {
         self.has_dockerignore
     }
 
-    /// Whether something of that name is there, whatever it is.
+    /// Whether something of that name is there, whatever it is, in a folder that lies inside the directory.
     pub(crate) fn has(&self, path: &str) -> bool {
-        !self.ignore.leaves_out(path) && self.root.join(path).symlink_metadata().is_ok()
+        let is_inside = || {
+            path.rsplit_once('/')
+                .is_none_or(|(folder, _)| self.inside(folder).is_some())
+        };
+        !self.ignore.leaves_out(path) && self.root.join(path).symlink_metadata().is_ok() && is_inside()
     }
 
     /// Whether a folder of that name is there, inside the directory.
@@ -138,17 +150,19 @@ impl Tree {
     }
 
     /// The beginning of a file, however large, as far as it is text. Absent, unreadable and empty are the same here:
-    /// this is for hints, not for what must be understood.
+    /// this is for hints, not for what must be understood. So is everything after the first megabytes of all files.
     pub(crate) fn head(&self, path: &str) -> String {
-        const HEAD: u64 = 256 * 1024;
+        let largest = HEAD.min(self.heads_left.get());
         let mut bytes = Vec::new();
         if self.has_file(path)
             && let Some(found) = self.inside(path)
             && let Ok(file) = fs::File::open(found)
-            && file.take(HEAD).read_to_end(&mut bytes).is_err()
+            && file.take(largest).read_to_end(&mut bytes).is_err()
         {
             bytes.clear();
         }
+        self.heads_left
+            .set(self.heads_left.get().saturating_sub(bytes.len() as u64));
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

@@ -241,6 +241,16 @@ impl Range {
         first.or_else(|| self.choose(lines, bounds))
     }
 
+    /// Whether this only says from which version on, which is no choice of one: a version that is named elsewhere, and whose
+    /// own line this allows, is what the application is developed with.
+    pub(crate) fn leaves_open(&self, named: &Self, lines: &[u64], bounds: fn(u64) -> (Version, Version)) -> bool {
+        let is_open = self.any_of.iter().any(|interval| interval.high == END);
+        let Some(Match::Within(line)) = named.choose(lines, bounds) else {
+            return false;
+        };
+        is_open && matches!(self.choose(&[line], bounds), Some(Match::Within(_)))
+    }
+
     /// The newest line that fits, or the nearest. `lines` are newest first; `bounds` gives a line's first version and
     /// the first after it.
     pub(crate) fn choose(&self, lines: &[u64], bounds: fn(u64) -> (Version, Version)) -> Option<Match> {

@@ -1,6 +1,5 @@
 //! Deno: from `deno.json` to what the Dockerfile needs to know.
 
-mod json;
 mod version;
 mod write;
 
@@ -10,6 +9,7 @@ use crate::{
     Refusal,
     command::Command,
     dockerfile::Variables,
+    json,
     settings::Choice,
     survey::{Outcome, Survey},
     tree::{Tree, is_plain_path},
@@ -69,9 +69,9 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         .find(|file| tree.has(file))
         .unwrap_or(CONFIGURATION[0]);
     let configuration = match tree.text(file)? {
-        Some(text) => json::parse(&text).ok_or_else(|| Refusal::Malformed {
+        Some(text) => json::parse(&text).map_err(|error| Refusal::Malformed {
             path: file.to_owned(),
-            why: "it is no JSON with remarks".to_owned(),
+            why: error.to_string(),
         })?,
         None => Value::Null,
     };

@@ -8,6 +8,9 @@ use crate::{
     tree::{Tree, is_plain_path, join, shown},
 };
 
+/// No element of a project file has more, and no project file more namespaces.
+const MOST_ATTRIBUTES: usize = 1_000;
+
 /// What one project file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Project {
@@ -33,6 +36,14 @@ impl Project {
     pub(super) fn read(tree: &Tree, folder: &str, name: &str) -> Result<Self, Refusal> {
         let path = join(folder, name);
         let text = tree.text(&path)?.unwrap_or_default();
+        // The parser compares each namespace with all others, and each attribute with all others of its element.
+        let most_attributes = text.split('<').map(|tag| tag.matches('=').count()).max().unwrap_or(0);
+        if most_attributes.max(text.matches("xmlns").count()) > MOST_ATTRIBUTES {
+            return Err(Refusal::Malformed {
+                path: shown(&path),
+                why: format!("it has more than {MOST_ATTRIBUTES} attributes in one element, or as many XML namespaces"),
+            });
+        }
         let options = roxmltree::ParsingOptions {
             // No entities, and no more than a project could have.
             allow_dtd: false,

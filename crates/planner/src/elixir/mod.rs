@@ -168,11 +168,7 @@ fn tell(survey: &mut Survey<'_>, project: &Project, is_phoenix: bool, release: O
         ));
     }
     if project.has("ecto_sql") {
-        survey.fact(
-            "migrations",
-            "not run",
-            "they change data: run `bin/migrate` of phx.gen.release, or `bin/NAME eval`, as the release process",
-        );
+        survey.tell_migrations("bin/migrate` of phx.gen.release, or `bin/NAME eval …");
     }
     if is_phoenix {
         let missing = ["SECRET_KEY_BASE", "PHX_HOST"]

@@ -30,8 +30,8 @@ struct Recipe {
     /// There are files beside the source that the program may open.
     has_files: bool,
     start: Start,
-    /// Something else runs in the image too, by a shell.
-    has_release: bool,
+    /// Something else is to be in the image too, or to run in it.
+    needs_shell: bool,
 }
 
 #[derive(Debug)]
@@ -136,7 +136,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         build_variables: survey.build_variables(),
         needs_c,
         has_files: has_files(survey.tree),
-        has_release: survey.release.is_some(),
+        needs_shell: survey.release.is_some() || !survey.packages.1.is_empty(),
         start,
     };
     Ok(Outcome {

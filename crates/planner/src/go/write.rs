@@ -84,7 +84,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
 
 /// Whether the program needs a C library or a shell.
 fn needs_system(recipe: &Recipe) -> bool {
-    recipe.needs_c || recipe.has_release || matches!(recipe.start, Start::Command(_))
+    recipe.needs_c || recipe.needs_shell || matches!(recipe.start, Start::Command(_))
 }
 
 /// What the image holds beside the program: certificates, a place for temporary files, and who the user is.

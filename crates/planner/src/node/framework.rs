@@ -5,7 +5,7 @@ use crate::{
     caddy::Missing,
     command::{Command, words},
     node::{manager::Tool, package::Package, site, start},
-    tree::{Tree, is_plain_path},
+    tree::{Tree, is_plain_path, join},
 };
 
 /// What is left when the build is done.
@@ -201,6 +201,9 @@ fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Re
         .iter()
         .any(|folder| tree.has_folder(folder));
     if !has_pages && package.script("build").is_none() {
+        if let Some(kind) = next_of_nx(tree, package)? {
+            return Ok(kind);
+        }
         return Err(Refusal::Framework {
             framework: "Next.js",
             why: "it is a dependency, but there is no folder app or pages, and no build script".to_owned(),
@@ -230,6 +233,31 @@ fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Re
         "Next.js",
         Kept::Everything,
     )?)
+}
+
+/// The only application of Next.js in a workspace of Nx, whose own commands have no scripts.
+fn next_of_nx(tree: &Tree, package: &Package) -> Result<Option<Kind>, Refusal> {
+    if !tree.has_file("nx.json") || !package.uses("nx") {
+        return Ok(None);
+    }
+    let mut folders = tree.code_folders("apps").into_iter().map(|name| join("apps", &name));
+    let is_application = |folder: &String| {
+        let has = |name: &str| tree.has_folder(&join(folder, name));
+        is_plain_path(folder)
+            && !configuration(tree, &join(folder, "next.config")).is_empty()
+            && ["app", "pages", "src/app", "src/pages"].into_iter().any(has)
+    };
+    let (Some(folder), None) = (folders.find(is_application), folders.find(is_application)) else {
+        return Ok(None);
+    };
+    let start = format!("cd {folder} && next start -p ${{PORT:-3000}} -H 0.0.0.0");
+    let because = format!("nx.json, and Next.js in {folder}");
+    let shape = process(&start, &because, Kept::Everything)?;
+    Ok(Some(Kind {
+        // Its process in the background would outlive the step.
+        build_environment: &[("NX_DAEMON", "false")],
+        ..Kind::new("Next.js", "nx run-many --target=build", shape)
+    }))
 }
 
 fn nuxt(package: &Package) -> Result<Kind, Refusal> {

@@ -4,6 +4,7 @@ use crate::{
     command::words,
     dockerfile::Caches,
     node::package::Package,
+    tool_versions,
     tree::{Tree, shown},
 };
 
@@ -90,6 +91,22 @@ fn is_version(text: &str) -> bool {
             .all(|character| character.is_ascii_alphanumeric() || ".-".contains(character))
 }
 
+/// The version that a file of the manager's own, or of a tool manager, names. What is wrong with such a file is told where
+/// the version of Node.js is looked for.
+fn pinned(tree: &Tree, kind: Kind) -> Option<String> {
+    let of_its_own = || {
+        let text = tree.text(".bun-version").ok()??;
+        text.lines().next().map(|line| line.trim().to_owned())
+    };
+    let of_tools = || Some(tool_versions::wish(tree, &[kind.name()]).ok()??.0);
+    let version = match kind {
+        Kind::Bun => of_its_own().or_else(of_tools),
+        Kind::Pnpm => of_tools(),
+        Kind::Npm | Kind::YarnClassic | Kind::YarnBerry => None,
+    };
+    version.filter(|version| is_version(version))
+}
+
 impl Manager {
     pub(crate) fn detect(tree: &Tree, package: &Package) -> Self {
         let mut not_understood = None;
@@ -144,7 +161,10 @@ impl Manager {
             .copied()
             .filter(|other| !kind.locks().contains(other) && tree.has_file(other))
             .collect();
-        let version = version.map_or_else(|| default_version(tree, kind).to_owned(), str::to_owned);
+        let version = version
+            .map(str::to_owned)
+            .or_else(|| pinned(tree, kind))
+            .unwrap_or_else(|| default_version(tree, kind).to_owned());
         let plugins = tree.head(".yarnrc.yml").contains("workspace-tools");
         // A Yarn that lies in the repository runs instead of the installed one.
         let own = yarn_of_its_own(tree);

@@ -6,7 +6,7 @@ use crate::{
     settings::Choice,
     survey::Survey,
     tool_versions,
-    tree::shown,
+    tree::{Tree, shown},
     versions::{Match, Range, node_line},
 };
 
@@ -57,11 +57,23 @@ fn wish(survey: &Survey<'_>, package: &Package) -> Result<Option<(String, String
     if let Some(chosen) = survey.chosen(Choice::NodeVersion) {
         return Ok(Some((chosen.value, chosen.because)));
     }
-    if let Some(engine) = package.text(&["engines", "node"]) {
-        return Ok(Some((engine.to_owned(), "engines.node in package.json".to_owned())));
-    }
+    let pin = pin(survey.tree, package)?;
+    let Some(engine) = package.text(&["engines", "node"]) else {
+        return Ok(pin);
+    };
+    let leaves_open = |wish: &str| {
+        let ranges = range(engine).zip(range(wish));
+        ranges.is_some_and(|(engine, named)| engine.leaves_open(&named, bases::NODE_MAJORS, node_line))
+    };
+    Ok(pin
+        .filter(|(wish, _)| leaves_open(wish))
+        .or_else(|| Some((engine.to_owned(), "engines.node in package.json".to_owned()))))
+}
+
+/// What the application is developed with, where a file names it.
+fn pin(tree: &Tree, package: &Package) -> Result<Option<(String, String)>, Refusal> {
     for file in [".nvmrc", ".node-version"] {
-        let text = survey.tree.text(file)?.unwrap_or_default();
+        let text = tree.text(file)?.unwrap_or_default();
         let line = text
             .lines()
             .map(|line| line.split('#').next().unwrap_or_default().trim())
@@ -73,7 +85,7 @@ fn wish(survey: &Survey<'_>, package: &Package) -> Result<Option<(String, String
     if let Some(version) = package.text(&["volta", "node"]) {
         return Ok(Some((version.to_owned(), "volta.node in package.json".to_owned())));
     }
-    tool_versions::wish(survey.tree, &["nodejs", "node"])
+    tool_versions::wish(tree, &["nodejs", "node"])
 }
 
 /// npm's ranges, and the names that nvm knows.

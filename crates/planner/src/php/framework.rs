@@ -165,11 +165,7 @@ impl Framework {
             }
             _ => return,
         };
-        survey.fact(
-            "migrations",
-            "not run",
-            &format!("they change data: run `{migrations}` as the release process, or before the start command"),
-        );
+        survey.tell_migrations(migrations);
         if self == Self::Laravel && !survey.settings.variables.contains_key("APP_KEY") && !survey.tree.has_file(".env")
         {
             survey.warn(

@@ -200,11 +200,7 @@ fn added(survey: &mut Survey<'_>, names: &Names, server: &'static str) -> Vec<&'
 
 /// What users of Django should know; whether files are collected.
 fn tell_django(survey: &mut Survey<'_>, django: &Django, names: &Names) -> bool {
-    survey.fact(
-        "migrations",
-        "not run",
-        "they change data; put `python manage.py migrate` before the start command to run them",
-    );
+    survey.tell_migrations("python manage.py migrate --noinput");
     let is_off = survey.settings.is_on("DISABLE_COLLECTSTATIC");
     if !django.collects_static_files {
         return false;

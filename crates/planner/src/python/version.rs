@@ -32,7 +32,7 @@ pub(crate) fn choose(
         survey.fact("python version", &version, "nothing asks for another");
         return Ok(bases::PYTHON_DEFAULT);
     };
-    let range = Range::python(&wish);
+    let range = range(&wish);
     let chosen = range
         .as_ref()
         .and_then(|range| range.choose_preferring(&[bases::PYTHON_DEFAULT], lines, python_line));
@@ -139,8 +139,21 @@ fn wish(survey: &Survey<'_>, project: &Table, pipfile: &Table) -> Result<Option<
     let found = places
         .iter()
         .find_map(|(table, path, because)| Some((in_table(table, path)?, (*because).to_owned())));
-    if found.is_some() {
-        return Ok(found);
+    let pin = tool_versions::wish(survey.tree, &["python"])?;
+    let Some((asked, _)) = &found else {
+        return Ok(pin);
+    };
+    let leaves_open = |wish: &str| {
+        let ranges = range(asked).zip(range(wish));
+        ranges.is_some_and(|(asked, named)| asked.leaves_open(&named, bases::PYTHON_MINORS, python_line))
+    };
+    Ok(pin.filter(|(wish, _)| leaves_open(wish)).or(found))
+}
+
+/// Python's ranges, and the name of tool managers for whatever is newest.
+fn range(wish: &str) -> Option<Range> {
+    match wish {
+        "latest" => Range::python(">=3"),
+        _ => Range::python(wish),
     }
-    tool_versions::wish(survey.tree, &["python"])
 }

@@ -95,11 +95,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         );
     }
     if framework == Framework::Rails {
-        survey.fact(
-            "migrations",
-            "not run",
-            "they change data: run `bundle exec rails db:migrate` as the release process, or before the start command",
-        );
+        survey.tell_migrations("bundle exec rails db:migrate");
     }
     let recipe = Recipe {
         version,

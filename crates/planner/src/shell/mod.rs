@@ -6,7 +6,7 @@ use crate::{
     dockerfile::Dockerfile,
     settings::Choice,
     survey::{Outcome, Survey},
-    tree::{Tree, shown},
+    tree::{is_plain_path, shown},
 };
 
 const SCRIPT: &str = "start.sh";
@@ -28,15 +28,30 @@ const TOOLS: &[(&str, &str)] = &[
     ("envsubst", "gettext-base"),
 ];
 
-pub(crate) fn is_there(tree: &Tree) -> bool {
-    tree.has_file(SCRIPT)
+pub(crate) fn is_there(survey: &Survey<'_>) -> bool {
+    survey.tree.has_file(SCRIPT) || survey.chosen(Choice::ShellScript).is_some() || started_script(survey).is_some()
+}
+
+/// The application's own script that the start command runs, and what decided that.
+fn started_script(survey: &Survey<'_>) -> Option<(String, String)> {
+    let (command, because) = match survey.chosen(Choice::Start) {
+        Some(chosen) => (chosen.value, chosen.because),
+        None => {
+            let (name, command) = survey.procfile.start.clone()?;
+            (command.text().to_owned(), format!("{name} in the Procfile"))
+        }
+    };
+    let script = words(&command)
+        .map(|word| word.strip_prefix("./").unwrap_or(word))
+        .find(|word| word.ends_with(".sh") && is_plain_path(word) && survey.tree.has_file(word))?;
+    Some((script.to_owned(), because))
 }
 
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let tree = survey.tree;
     let (script, because) = match survey.chosen(Choice::ShellScript) {
         Some(chosen) => (relative_path(&chosen.value, &chosen.because)?, chosen.because),
-        None => (SCRIPT.to_owned(), format!("{SCRIPT} is there")),
+        None => started_script(survey).unwrap_or_else(|| (SCRIPT.to_owned(), format!("{SCRIPT} is there"))),
     };
     let Some(text) = tree.text(&script)? else {
         return Err(Refusal::Setting {

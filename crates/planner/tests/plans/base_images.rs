@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::promises::on_processor;
 use planner::base_images_of_dockerfile;
 
 fn images(text: &str) -> Vec<String> {
@@ -86,4 +87,23 @@ fn hostile_files_end_in_time_and_without_a_panic() {
     }
     let _ = images(&format!("FROM {}", "${a:-".repeat(50_000)));
     let _ = images(&"FROM a AS a\n".repeat(5_000));
+}
+
+#[test]
+fn many_stages_images_arguments_and_heredocs_end_in_time() {
+    let many = |line: fn(usize) -> String| (0..50_000).map(line).collect::<String>();
+    let began = on_processor();
+    let copied = images(&format!(
+        "FROM a\n{}",
+        many(|index| format!("COPY --from=x{index} / /\n"))
+    ));
+    assert_eq!(copied.len(), 50_001);
+    let chain = many(|index| format!("FROM s{index} AS s{}\n", index + 1));
+    assert_eq!(images(&chain), ["s0"]);
+    let arguments = many(|index| format!("ARG A{index}=x\n"));
+    assert_eq!(images(&format!("{arguments}FROM $A7\n{arguments}")), ["x"]);
+    let begun = many(|_| "<<E ".to_owned());
+    assert_eq!(images(&format!("FROM a\nRUN {begun}\n{}", "E\n".repeat(50_000))), ["a"]);
+    let took = on_processor() - began;
+    assert!(took.as_secs() < 20, "{took:?}");
 }

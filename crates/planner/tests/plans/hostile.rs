@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::symlink, time::Instant};
 
-use crate::common::{app, plan_at, settings, start, try_plan, with_variables};
+use crate::{
+    common::{app, plan_at, settings, start, try_plan, with_variables},
+    promises::on_processor,
+};
 use planner::{Refusal, Settings};
 
 const EVIL: &[&str] = &[
@@ -12,6 +15,7 @@ const EVIL: &[&str] = &[
     "x\r\nUSER evil",
     "a\"b'c`d$(touch /evil)${PATH}",
     "cat <<EOF\nRUN evil\nEOF",
+    "cat <<<EOF <<<<EOF",
     "# syntax=evil/image",
     "x\u{2028}RUN evil",
     "\\",
@@ -218,6 +222,51 @@ fn a_link_out_of_the_directory_is_not_followed() {
 }
 
 #[test]
+fn what_lies_behind_a_linked_folder_changes_nothing() {
+    let outside = app(&[("pom.xml", "<project/>"), ("requirements.txt", "flask")]);
+    let folder = app(&[
+        ("settings.gradle", "include 'web'"),
+        ("web.txt", ""),
+        ("build.gradle", ""),
+    ]);
+    let answer = |at: &std::path::Path| {
+        let _ = fs::remove_file(folder.path().join("cmd"));
+        symlink(at, folder.path().join("cmd")).unwrap();
+        let settings = Settings {
+            start_command: Some("./cmd/requirements.txt".to_owned()),
+            build_command: Some("make".to_owned()),
+            ..settings()
+        };
+        planner::plan(folder.path(), &settings)
+    };
+    assert_eq!(answer(outside.path()), answer(std::path::Path::new("/nonexistent")));
+}
+
+#[test]
+fn many_links_to_one_large_file_end_in_time() {
+    let began = on_processor();
+    for (end, line, files) in [
+        ("go", "x := \"80\n", vec![("go.mod", "module x")]),
+        ("java", "class A { x }\n", vec![("pom.xml", "<project/>")]),
+        ("php", "x", vec![("index.php", "")]),
+        ("py", "x", vec![("requirements.txt", "flask")]),
+    ] {
+        let folder = app(&files);
+        fs::write(folder.path().join("large"), line.repeat(256 * 1024 / line.len())).unwrap();
+        for inner in 0..20 {
+            let inner = folder.path().join(format!("src/main/java/d{inner}"));
+            fs::create_dir_all(&inner).unwrap();
+            (0..150).for_each(|file| {
+                symlink(folder.path().join("large"), inner.join(format!("f{file}.{end}"))).unwrap();
+            });
+        }
+        let _ = plan_at(folder.path());
+    }
+    let took = on_processor() - began;
+    assert!(took.as_secs() < 20, "{took:?}");
+}
+
+#[test]
 fn what_is_no_file_is_refused_in_words() {
     let folder = app(&[("package.json/x", "")]);
     assert!(
@@ -258,6 +307,18 @@ fn deep_and_large_structures_end_in_time() {
     assert!(try_plan(&[("index.html", ""), ("Procfile", &procfile)], &settings()).is_ok());
     let ranges = ">=1 ".repeat(100_000);
     assert!(try_plan(&[("index.js", ""), (".nvmrc", &ranges)], &settings()).is_ok());
+    let attributes = |before: &str| -> String {
+        (0..40_000)
+            .map(|index| format!("{before}a{index}=\"b{index}\" "))
+            .collect()
+    };
+    for before in ["", "xmlns:"] {
+        let project = format!("<Project {}/>", attributes(before));
+        assert!(matches!(
+            try_plan(&[("Shop.csproj", &project)], &settings()),
+            Err(Refusal::Malformed { .. })
+        ));
+    }
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 

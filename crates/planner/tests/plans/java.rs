@@ -34,7 +34,7 @@ fn spring_boot_with_maven_is_built_on_a_jdk_and_run_on_a_jre() {
     );
     assert_eq!(
         fact(&plan, "java version"),
-        ("17", "java.version in pom.xml asks for 17")
+        ("17", "java.version in pom.xml:2 asks for 17")
     );
     let text = &plan.dockerfile;
     assert!(text.contains("mvn --batch-mode -DskipTests package\n"), "{text}");
@@ -191,7 +191,7 @@ fn the_version_is_read_where_people_write_it() {
             "mise.toml",
             "[tools]\njava = \"zulu-8.86\"\n",
             "8",
-            "tools.java in mise.toml asks",
+            "tools.java in mise.toml:2 asks",
         ),
     ] {
         let plan = with(file, text).unwrap();

@@ -13,6 +13,7 @@ mod node;
 mod of_others;
 mod overrides;
 mod php;
+mod promises;
 mod python;
 mod ruby;
 mod rust;

@@ -36,7 +36,7 @@ fn an_express_server_is_one_stage_with_its_dependencies_before_its_source() {
     assert!(text.contains("ENV NODE_ENV=production HOST=0.0.0.0 HOSTNAME=0.0.0.0"));
     assert_eq!(
         fact(&plan, "node version").1,
-        "engines.node in package.json asks for >=18"
+        "engines.node in package.json:1 asks for >=18"
     );
     assert!(plan.dockerignore.unwrap().lines().any(|line| line == ".git"));
 }
@@ -580,11 +580,11 @@ fn versions_of_tool_managers_are_read_with_their_line() {
     );
     assert_eq!(
         of("mise.toml", "[tools]\nnode = '22.3.0'\n"),
-        wanted("tools.node in mise.toml")
+        wanted("tools.node in mise.toml:2")
     );
     assert_eq!(
         of(".mise.toml", "[tools]\nnode = ['22.3.0', '20']\n"),
-        wanted("tools.node in .mise.toml")
+        wanted("tools.node in .mise.toml:2")
     );
     assert_eq!(
         of("mise.toml", "[tools.node]\nversion = '22.3.0'\n"),

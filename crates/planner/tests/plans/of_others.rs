@@ -55,6 +55,95 @@ fn bun_is_put_beside_another_package_manager_when_a_command_calls_it() {
 }
 
 #[test]
+fn the_only_application_of_a_workspace_of_nx_is_built_by_nx() {
+    let package = r#"{"scripts":{},"dependencies":{"next":"16"},"devDependencies":{"nx":"23"}}"#;
+    let files = [
+        ("package.json", package),
+        ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n"),
+        ("pnpm-workspace.yaml", "packages: ['apps/*']\n"),
+        ("nx.json", "{}"),
+        ("apps/web/package.json", "{}"),
+        ("apps/web/next.config.js", "module.exports = {}\n"),
+        ("apps/web/src/app/page.tsx", ""),
+    ];
+    let one = plan(&files);
+    assert!(
+        one.dockerfile.contains("nx run-many --target=build"),
+        "{}",
+        one.dockerfile
+    );
+    assert!(start(&one).starts_with("cd apps/web && "), "{}", start(&one));
+    let mut several = files.to_vec();
+    several.extend([
+        ("apps/shop/next.config.js", "module.exports = {}\n"),
+        ("apps/shop/pages/index.tsx", ""),
+    ]);
+    assert!(refusal(&several).contains("root directory"));
+}
+
+#[test]
+fn a_floor_yields_to_what_the_application_is_developed_with() {
+    let node = |engines: &str, file: &str, text: &str| {
+        let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
+        fact(&plan(&[("package.json", &package), LOCK, (file, text)]), "node version")
+            .1
+            .to_owned()
+    };
+    let of_mise = "[tools]\nnode = \"20\"\n";
+    assert_eq!(
+        node(">=20.0.0", "mise.toml", of_mise),
+        "tools.node in mise.toml:2 asks for 20"
+    );
+    assert_eq!(node(">=18", ".nvmrc", "22"), ".nvmrc asks for 22");
+    // A choice stays one, and a floor that the other place is below of holds.
+    let engines = "engines.node in package.json:1 asks for ";
+    assert_eq!(node("22.x", ".nvmrc", "20"), format!("{engines}22.x"));
+    assert_eq!(node(">=22", ".nvmrc", "20"), format!("{engines}>=22"));
+    assert_eq!(node(">=18 <23", ".nvmrc", "20"), format!("{engines}>=18 <23"));
+
+    let python = |requires: &str, version: &str| {
+        let project = format!("[project]\nname = \"a\"\nrequires-python = \"{requires}\"\ndependencies = []\n");
+        let mise = format!("[tools]\npython = \"{version}\"\n");
+        let plan = plan(&[("pyproject.toml", &project), ("main.py", ""), ("mise.toml", &mise)]);
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+        let (version, because) = fact(&plan, "python version");
+        (version.to_owned(), because.to_owned())
+    };
+    let asked = |version: &str, place: &str| (version.to_owned(), place.to_owned());
+    assert_eq!(
+        python(">=3.10", "3.11"),
+        asked("3.11", "tools.python in mise.toml:2 asks for 3.11")
+    );
+    assert_eq!(
+        python(">=3.10", "latest"),
+        asked("3.13", "tools.python in mise.toml:2 asks for latest")
+    );
+    assert_eq!(
+        python(">=3.12", "3.11"),
+        asked("3.13", "requires-python in pyproject.toml:3 asks for >=3.12")
+    );
+}
+
+#[test]
+fn a_package_managers_version_is_read_where_tool_managers_write_it() {
+    let manager = |lock: &str, file: &str, text: &str| {
+        let plan = plan(&[
+            ("package.json", r#"{"scripts":{"start":"node a.js"}}"#),
+            (lock, ""),
+            (file, text),
+        ]);
+        fact(&plan, "package manager").0.to_owned()
+    };
+    assert_eq!(manager("bun.lock", ".bun-version", "1.3.14\n"), "bun 1.3.14");
+    assert_eq!(manager("bun.lock", "mise.toml", "[tools]\nbun = \"1.2\"\n"), "bun 1.2");
+    assert_eq!(
+        manager("pnpm-lock.yaml", ".tool-versions", "pnpm 9.1.0\n"),
+        "pnpm 9.1.0"
+    );
+    assert_eq!(manager("bun.lock", ".bun-version", "latest; rm -rf /\n"), "bun 1");
+}
+
+#[test]
 fn engines_name_the_package_manager_and_its_version() {
     let version = |engines: &str, lock: &str| {
         let package =

@@ -84,17 +84,26 @@ fn the_common_fields_of_railpack_json_are_honoured_and_the_others_told() {
     );
     assert_eq!(
         fact(&plan, "node version").1,
-        "packages.node in railpack.json asks for 20"
+        "packages.node in railpack.json:4 asks for 20"
     );
     let told = plan
         .warnings
         .iter()
         .find(|warning| warning.contains("railpack.json"))
         .unwrap();
-    for part in ["packages.ffmpeg", "caches", "steps.install", "deploy.aptPackages"] {
+    for part in ["packages.ffmpeg", "caches", "steps.install"] {
         assert!(told.contains(part), "{told}");
     }
     assert!(!told.contains("schema"), "{told}");
+}
+
+#[test]
+fn remarks_and_surplus_commas_in_railpack_json_are_read_over() {
+    let text = "{\n// why\n\"deploy\": {\"startCommand\": \"node railpack.js\", /* x */},\n}";
+    let plan = plan(&[PACKAGE, LOCK, ("railpack.json", text)]);
+    assert!(start(&plan).contains("node railpack.js"), "{}", plan.dockerfile);
+    let words = refusal(&[PACKAGE, LOCK, ("railpack.json", "{\n// why\n\"a\": x\n}")]);
+    assert!(words.contains("line 3"), "{words}");
 }
 
 #[test]
@@ -134,7 +143,7 @@ fn a_program_can_be_chosen_in_the_file() {
 fn the_only_process_of_a_procfile_is_started_and_of_several_the_web_one() {
     let only = plan(&[PACKAGE, LOCK, ("Procfile", "worker: node work.js\n")]);
     assert!(start(&only).contains("node work.js"), "{}", only.dockerfile);
-    assert_eq!(fact(&only, "start command").1, "worker in the Procfile");
+    assert_eq!(fact(&only, "start command").1, "worker in the Procfile:1");
     assert!(
         only.warnings.iter().any(|warning| warning.contains("has no `web`")),
         "{:?}",
@@ -168,7 +177,10 @@ fn what_runs_before_each_release_comes_from_the_user_the_applications_own_file_o
     )
     .unwrap();
     assert_eq!(plan.release_command.as_deref(), Some("./migrate"));
-    assert_eq!(fact(&plan, "release command"), ("./migrate", "release in the Procfile"));
+    assert_eq!(
+        fact(&plan, "release command"),
+        ("./migrate", "release in the Procfile:1")
+    );
     assert!(
         !plan.warnings.iter().any(|warning| warning.contains("release")),
         "{:?}",
@@ -225,5 +237,69 @@ fn a_closed_network_gets_what_can_be_made_there_and_is_told() {
         let plan = try_plan(files, &closed).unwrap();
         assert!(plan.base_images.contains(&given.to_owned()), "{:?}", plan.base_images);
         assert!(plan.warnings.len() > open.warnings.len(), "{:?}", plan.warnings);
+    }
+}
+
+#[test]
+fn packages_of_the_system_are_installed_where_they_are_asked_for() {
+    let files = [
+        PACKAGE,
+        LOCK,
+        ("index.js", ""),
+        (
+            "click-deploy.toml",
+            "apt_packages = [\"ffmpeg\", \"curl=8.14.1-2\"]\nbuild_apt_packages = [\"libvips-dev\"]\n",
+        ),
+    ];
+    // One stage: both.
+    let plan = try_plan(&files, &settings()).unwrap();
+    assert_eq!(plan.dockerfile.matches("FROM ").count(), 1, "{}", plan.dockerfile);
+    let installs = |text: &str| text.matches("apt-get install").count();
+    assert!(
+        plan.dockerfile.contains(" libvips-dev ffmpeg curl=8.14.1-2 &&"),
+        "{}",
+        plan.dockerfile
+    );
+    assert_eq!(
+        fact(&plan, "packages of the image"),
+        ("ffmpeg curl=8.14.1-2", "apt_packages in click-deploy.toml:1")
+    );
+    // A program alone gets a system to install them into; its toolchain gets those of the build.
+    let go = [("go.mod", "module a\n"), ("main.go", "package main\nfunc main() {}\n")];
+    let chosen = with_variables(&[
+        ("RAILPACK_BUILD_APT_PACKAGES", "dnsutils"),
+        ("CLICK_DEPLOY_APT_PACKAGES", "curl, jq"),
+    ]);
+    let text = try_plan(&go, &chosen).unwrap().dockerfile;
+    let (build, run) = text.split_once("FROM debian:").unwrap();
+    assert!(
+        build.contains(" dnsutils &&") && !build.contains("curl") && installs(build) == 1,
+        "{text}"
+    );
+    assert!(
+        run.contains(" curl jq &&") && !run.contains("dnsutils") && installs(run) == 1,
+        "{text}"
+    );
+    // The web server's image is not Debian's.
+    let site = try_plan(&[("index.html", "")], &chosen).unwrap();
+    assert!(
+        installs(&site.dockerfile) == 0 && site.warnings.iter().any(|warning| warning.contains("packages")),
+        "{site:?}"
+    );
+    // Railpack's file.
+    let json = (
+        "railpack.json",
+        r#"{"buildAptPackages": ["make"], "deploy": {"aptPackages": ["...", "lsb-release"]}}"#,
+    );
+    let plan = try_plan(&[PACKAGE, LOCK, ("index.js", ""), json], &settings()).unwrap();
+    assert!(
+        plan.dockerfile.contains(" make lsb-release &&") && plan.warnings.is_empty(),
+        "{plan:?}"
+    );
+
+    for bad in ["a b;c", "$(x)", "-y", "--option", "Curl", "curl=;x", "x\u{0}y"] {
+        let chosen = with_variables(&[("CLICK_DEPLOY_APT_PACKAGES", bad)]);
+        let words = try_plan(&[("index.html", "")], &chosen).unwrap_err().to_string();
+        assert!(words.contains("no name of a Debian package"), "{bad}: {words}");
     }
 }

@@ -145,7 +145,7 @@ fn a_front_end_is_built_with_node_beside_composer() {
     assert!(text.contains("COPY --from=build /app/vendor ./vendor"), "{text}");
     assert_eq!(
         fact(&plan, "front end"),
-        ("npm run build", "scripts.build in package.json")
+        ("npm run build", "scripts.build in package.json:1")
     );
 
     let own = Settings {

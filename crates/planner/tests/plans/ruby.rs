@@ -32,7 +32,7 @@ fn rails_compiles_its_assets_and_is_served_by_puma() {
     assert_eq!(plan.base_images, ["ruby:3.4", "ruby:3.4-slim"]);
     assert_eq!(
         fact(&plan, "ruby version").1,
-        "RUBY VERSION in Gemfile.lock asks for 3.4.2"
+        "RUBY VERSION in Gemfile.lock:24 asks for 3.4.2"
     );
     assert_eq!(start(&plan), "exec bundle exec puma -b tcp://0.0.0.0:${PORT:-3000}");
     let text = &plan.dockerfile;

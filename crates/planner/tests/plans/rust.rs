@@ -48,7 +48,7 @@ fn of_several_programs_the_default_the_root_or_the_user_decides() {
         ("src/bin/three/main.rs", MAIN),
     ];
     let defaulted = plan(&files);
-    assert_eq!(fact(&defaulted, "program"), ("two", "default-run in Cargo.toml"));
+    assert_eq!(fact(&defaulted, "program"), ("two", "default-run in Cargo.toml:3"));
     let chosen = try_plan(&files, &with_variables(&[("RAILPACK_RUST_BIN", "one")])).unwrap();
     assert!(
         chosen.dockerfile.contains("--bin one --features cli && "),

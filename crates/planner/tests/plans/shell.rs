@@ -33,6 +33,24 @@ fn shells_are_found_or_refused() {
 }
 
 #[test]
+fn a_script_that_the_start_command_runs_is_an_application() {
+    let script = ("bin/run.sh", "#!/bin/bash\njq . x.json\n");
+    let of_railpack = ("railpack.json", r#"{"deploy": {"startCommand": "./bin/run.sh --all"}}"#);
+    let of_procfile = ("Procfile", "web: bash bin/run.sh\n");
+    for (file, because) in [
+        (of_railpack, "deploy.startCommand in railpack.json:1"),
+        (of_procfile, "web in the Procfile:1"),
+    ] {
+        let plan = plan(&[script, file]);
+        assert_eq!(fact(&plan, "script"), ("bin/run.sh", because));
+        assert_eq!(fact(&plan, "packages").0, "jq");
+        assert!(start(&plan).contains("bin/run.sh"), "{}", plan.dockerfile);
+    }
+    // What is not there is no application.
+    assert!(refusal(&[("README.md", ""), of_procfile]).contains("no application was recognized"));
+}
+
+#[test]
 fn the_users_decisions_win() {
     let named = with_variables(&[("RAILPACK_SHELL_SCRIPT", "bin/run.sh")]);
     assert_eq!(

@@ -1,12 +1,12 @@
-//! JSON as Deno's own files are written: with remarks, and commas after the last of a list.
+//! JSON as people write it where the reader allows: with remarks, and commas after the last of a list.
 
 use serde_json::Value;
 
-pub(super) fn parse(text: &str) -> Option<Value> {
-    serde_json::from_str(&plain(text)).ok()
+pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(&plain(text))
 }
 
-/// The same text without remarks and surplus commas.
+/// The same text without remarks and surplus commas, on the same lines.
 fn plain(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -35,6 +35,9 @@ fn plain(text: &str) -> String {
                     if before == '*' && next == '/' {
                         break;
                     }
+                    if next == '\n' {
+                        kept.push(next);
+                    }
                     before = next;
                 }
                 kept.push(' ');
@@ -43,7 +46,7 @@ fn plain(text: &str) -> String {
             '}' | ']' if !in_text => {
                 let end = kept.trim_end().len();
                 if kept[..end].ends_with(',') {
-                    kept.truncate(end - 1);
+                    kept.remove(end - 1);
                 }
             }
             _ => {}
@@ -62,6 +65,12 @@ mod tests {
         let value = parse("{ // a\n \"a\": \"x // y, }\", /* b */ \"b\": [1, 2,],\n}").unwrap();
         assert_eq!(value["a"], "x // y, }");
         assert_eq!(value["b"][1], 2);
-        assert!(parse("{ /* ").is_none() && parse("{\"a\\").is_none());
+        assert!(parse("{ /* ").is_err() && parse("{\"a\\").is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_stays_on_its_line() {
+        let error = parse("{\n/* a\nb */ // c\n\"a\": [1,\n],\n b }").unwrap_err();
+        assert_eq!(error.line(), 6);
     }
 }
