@@ -49,6 +49,8 @@ pub(crate) struct Names {
 const MOST: usize = 5_000;
 /// A list in pyproject.toml becomes one line of the Dockerfile, which old builders limit to 64 KiB.
 const LONGEST_LIST: usize = 12 * 1024;
+/// More members of a workspace than this are not looked at.
+const MOST_MEMBERS: usize = 100;
 /// A requirements file that includes others does so to this depth.
 const DEEPEST: usize = 5;
 
@@ -145,6 +147,13 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         .flat_map(Table::keys)
         .for_each(|name| names.add(name));
 
+    for folder in members(tree, project) {
+        let text = tree.text(&join(&folder, "pyproject.toml"))?.unwrap_or_default();
+        let member: Table = text.parse().unwrap_or_default();
+        list(table(&member, &["project"]).and_then(|metadata| metadata.get("dependencies")))
+            .for_each(|requirement| names.add(requirement));
+    }
+
     let has_git = |value: &Value| value.get("git").is_some();
     for sources in [
         ["tool", "uv", "sources"].as_slice(),
@@ -206,6 +215,23 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         Installer::Nothing
     };
     Ok((installer, names))
+}
+
+/// The folders of a workspace of uv: what they depend on is installed with the application.
+fn members(tree: &Tree, project: &Table) -> Vec<String> {
+    let workspace = table(project, &["tool", "uv", "workspace"]);
+    let patterns = list(workspace.and_then(|workspace| workspace.get("members")));
+    let folders = patterns.flat_map(|pattern| match pattern.strip_suffix("/*") {
+        Some(above) if is_plain_path(above) => {
+            let below = tree.code_folders(above).into_iter();
+            below.map(|name| join(above, &name)).collect()
+        }
+        _ => vec![pattern.to_owned()],
+    });
+    folders
+        .filter(|folder| is_plain_path(folder))
+        .take(MOST_MEMBERS)
+        .collect()
 }
 
 /// Whether Poetry would find something to package: many a project of scripts has its build system by default only.

@@ -82,6 +82,30 @@ fn the_only_application_of_a_workspace_of_nx_is_built_by_nx() {
 }
 
 #[test]
+fn what_a_member_of_a_workspace_of_uv_depends_on_is_compiled() {
+    let of = |members: &str, folder: &str| {
+        let project = format!(
+            "[project]\nname = \"a\"\ndependencies = [\"db\"]\n[tool.uv.workspace]\nmembers = [\"{members}\"]\n\
+             [tool.uv.sources]\ndb = {{ workspace = true }}\n"
+        );
+        let member = format!("{folder}/pyproject.toml");
+        plan(&[
+            ("pyproject.toml", &project),
+            ("uv.lock", ""),
+            ("main.py", ""),
+            (
+                &member,
+                "[project]\nname = \"db\"\ndependencies = [\"psycopg2>=2.9\"]\n",
+            ),
+        ])
+    };
+    for plan in [of("db", "db"), of("packages/*", "packages/db")] {
+        assert_eq!(fact(&plan, "compilers").1, "psycopg2 is compiled");
+        assert!(plan.dockerfile.contains("libpq5"), "{}", plan.dockerfile);
+    }
+}
+
+#[test]
 fn a_floor_yields_to_what_the_application_is_developed_with() {
     let node = |engines: &str, file: &str, text: &str| {
         let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
