@@ -377,6 +377,31 @@ const COMPILED: &[Compiled] = &[
     },
 ];
 
+/// What ready-made packages load or call, and do not bring along.
+const CALLED: &[(&str, &[&str])] = &[
+    ("ffmpeg-python", &["ffmpeg"]),
+    ("gitpython", &["git"]),
+    ("graphviz", &["graphviz"]),
+    ("opencv-contrib-python", &["libgl1", "libglib2.0-0"]),
+    ("opencv-python", &["libgl1", "libglib2.0-0"]),
+    ("openai-whisper", &["ffmpeg"]),
+    ("pdf2image", &["poppler-utils"]),
+    ("pydub", &["ffmpeg"]),
+    ("pypandoc", &["pandoc"]),
+    ("pytesseract", &["tesseract-ocr"]),
+    ("python-magic", &["libmagic1"]),
+    ("pyzbar", &["libzbar0"]),
+    (
+        "weasyprint",
+        &["libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0"],
+    ),
+];
+
+/// The packages of the system that dependencies load or call when they run, each with the dependency that does.
+pub(crate) fn called(names: &Names) -> Vec<(&'static str, &'static [&'static str])> {
+    CALLED.iter().copied().filter(|(name, _)| names.has(name)).collect()
+}
+
 /// A dependency out of a Git repository; the image with compilers has the program for that.
 const FROM_GIT: Compiled = Compiled {
     name: "a dependency from Git",

@@ -106,6 +106,24 @@ fn what_a_member_of_a_workspace_of_uv_depends_on_is_compiled() {
 }
 
 #[test]
+fn programs_that_packages_of_python_call_are_in_the_image() {
+    let ready_made = plan(&[("requirements.txt", "pdf2image==1\npydub\n"), ("main.py", "")]);
+    assert!(
+        ready_made.dockerfile.contains(" poppler-utils ffmpeg "),
+        "{}",
+        ready_made.dockerfile
+    );
+    assert_eq!(ready_made.dockerfile.matches("FROM ").count(), 1, "nothing is compiled");
+    assert_eq!(fact(&ready_made, "system packages").1, "pdf2image needs them");
+    let compiled = plan(&[("requirements.txt", "pycairo\nopencv-python\n"), ("main.py", "")]);
+    assert!(
+        compiled.dockerfile.contains("libcairo2 libgl1 libglib2.0-0"),
+        "{}",
+        compiled.dockerfile
+    );
+}
+
+#[test]
 fn a_floor_yields_to_what_the_application_is_developed_with() {
     let node = |engines: &str, file: &str, text: &str| {
         let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
