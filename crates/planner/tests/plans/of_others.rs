@@ -124,6 +124,15 @@ fn programs_that_packages_of_python_call_are_in_the_image() {
 }
 
 #[test]
+fn libraries_that_compiled_packages_of_node_load_are_in_the_image_that_runs() {
+    let package = r#"{"scripts":{"start":"node a.js"},"dependencies":{"pg":"8","pg-native":"3"}}"#;
+    let plan = plan(&[("package.json", package), LOCK]);
+    let stages: Vec<&str> = plan.dockerfile.split("FROM ").collect();
+    assert!(stages.last().unwrap().contains(" libpq5 "), "{}", plan.dockerfile);
+    assert_eq!(plan.dockerfile.matches("libpq5").count(), 1);
+}
+
+#[test]
 fn a_floor_yields_to_what_the_application_is_developed_with() {
     let node = |engines: &str, file: &str, text: &str| {
         let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
