@@ -1,12 +1,44 @@
 //! An application's files in, a build plan out.
 //!
-//! [`plan`] reads files below one directory and answers with a [`Plan`]: what was detected, and a Dockerfile over the
-//! official language images. It starts no process, needs no network and takes milliseconds. Whoever calls it passes
-//! each name of [`Settings::variables`] to the build as a BuildKit secret of the same id, and a keyed digest of their
-//! values as the build argument [`VARIABLES_DIGEST_ARGUMENT`].
+//! [`plan`] reads the files below one directory and answers with a [`Plan`]: what was found and where it says so, and a
+//! Dockerfile over the official images of the language that a person would be glad to own. It starts no process, needs no
+//! network, and takes milliseconds.
 //!
-//! Hostile files are expected: reading never leaves the directory, and text out of files reaches the Dockerfile only
-//! as JSON (see `dockerfile.rs`).
+//! ```
+//! use planner::{Settings, plan};
+//!
+//! # let application = tempfile::tempdir()?;
+//! # std::fs::write(application.path().join("package.json"), r#"{"scripts": {"start": "node server.js"}, "engines": {"node": "22"}}"#)?;
+//! # std::fs::write(application.path().join("server.js"), "")?;
+//! let plan = plan(application.path(), &Settings::default())?;
+//!
+//! assert_eq!(plan.provider, "node");
+//! assert_eq!(plan.base_images, ["node:22-slim"]);
+//! let version = plan.facts.iter().find(|fact| fact.name == "node version").expect("it is told");
+//! assert_eq!(version.because, "engines.node in package.json:1 asks for 22");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What it knows: Node.js, Python, Go, PHP, Ruby, Java and Kotlin, Rust, Elixir, .NET, Deno, shell scripts and static sites; what
+//! each means is in `docs/user/builds.md`. [`applications`] finds what can be planned in a repository that holds several.
+//!
+//! # Who decides
+//!
+//! [`Settings`], then their variables (`CLICK_DEPLOY_…`, and Railpack's names), then the application's own
+//! `click-deploy.toml` ([`ApplicationFile`]) and the common fields of `railpack.json`, then its `Procfile`, then what its files say.
+//! What cannot be planned is a [`Refusal`], whose text says what was looked for, what was found and what to do.
+//!
+//! # How the Dockerfile is built
+//!
+//! It needs nothing newer than the builder of Docker Engine 20.10, with BuildKit. Each name of [`Settings::variables`] is passed to
+//! the build as a secret of the same id, and a keyed digest of their values as the build argument
+//! [`VARIABLES_DIGEST_ARGUMENT`], so that a changed value runs again what saw it. Values never stand in the plan. What runs is
+//! not root.
+//!
+//! # Strangers' files
+//!
+//! Reading never leaves the directory, follows no link out of it, and has limits of size and number. Text out of files reaches the
+//! Dockerfile only as JSON (see `dockerfile.rs`). Each kind of file has a fuzz target in `fuzz/`.
 
 mod applications;
 mod base_images;

@@ -42,6 +42,8 @@ struct Recipe {
     major: u64,
     manager: Manager,
     compiles: bool,
+    /// Libraries that what was compiled loads when it runs.
+    libraries: Vec<&'static str>,
     install: Option<Install>,
     /// The build command, and whether its text is somebody else's.
     build: Option<Command>,
@@ -132,6 +134,10 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
             &format!("{name} in package.json may have to be compiled"),
         );
     }
+    let libraries = native::loaded(&package);
+    if !libraries.is_empty() {
+        survey.fact("system packages", &libraries.join(", "), "compiled packages load them");
+    }
     let from_git = native::from_git(&package);
     if let Some(name) = from_git {
         survey.fact(
@@ -166,6 +172,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
                 .any(|command| command.names(manager.kind.name()) || command.names("bunx") || command.names("pnpx")),
         manager,
         compiles: compiled.is_some() || from_git.is_some(),
+        libraries,
         install,
         build,
         build_variables,

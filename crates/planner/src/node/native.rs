@@ -43,6 +43,20 @@ const COMPILED: &[&str] = &[
     "zeromq",
 ];
 
+/// Libraries of the system that a compiled package loads when it runs; the small image has none of them.
+const LOADED: &[(&str, &str)] = &[
+    ("kerberos", "libgssapi-krb5-2"),
+    ("libpq", "libpq5"),
+    ("pg-native", "libpq5"),
+];
+
+pub(crate) fn loaded(package: &Package) -> Vec<&'static str> {
+    let used = LOADED.iter().filter(|(name, _)| package.uses(name));
+    let mut libraries: Vec<&str> = used.map(|(_, library)| *library).collect();
+    libraries.dedup();
+    libraries
+}
+
 /// A dependency that comes from a Git repository, which the small image has no program for.
 pub(crate) fn from_git(package: &Package) -> Option<&str> {
     const HOSTS: &[&str] = &["git+", "git:", "git@", "github:", "gitlab:", "bitbucket:"];

@@ -280,6 +280,7 @@ impl Writer<'_> {
     /// The stage that runs, up to what is copied into it.
     fn running_stage(&mut self) {
         self.file.from(&bases::node(self.recipe.major), None);
+        self.file.install_packages(&self.recipe.libraries);
         self.file.workdir("/app");
         self.runs = true;
         self.file.account();

@@ -49,6 +49,8 @@ pub(crate) struct Names {
 const MOST: usize = 5_000;
 /// A list in pyproject.toml becomes one line of the Dockerfile, which old builders limit to 64 KiB.
 const LONGEST_LIST: usize = 12 * 1024;
+/// More members of a workspace than this are not looked at.
+const MOST_MEMBERS: usize = 100;
 /// A requirements file that includes others does so to this depth.
 const DEEPEST: usize = 5;
 
@@ -145,6 +147,13 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         .flat_map(Table::keys)
         .for_each(|name| names.add(name));
 
+    for folder in members(tree, project) {
+        let text = tree.text(&join(&folder, "pyproject.toml"))?.unwrap_or_default();
+        let member: Table = text.parse().unwrap_or_default();
+        list(table(&member, &["project"]).and_then(|metadata| metadata.get("dependencies")))
+            .for_each(|requirement| names.add(requirement));
+    }
+
     let has_git = |value: &Value| value.get("git").is_some();
     for sources in [
         ["tool", "uv", "sources"].as_slice(),
@@ -206,6 +215,23 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         Installer::Nothing
     };
     Ok((installer, names))
+}
+
+/// The folders of a workspace of uv: what they depend on is installed with the application.
+fn members(tree: &Tree, project: &Table) -> Vec<String> {
+    let workspace = table(project, &["tool", "uv", "workspace"]);
+    let patterns = list(workspace.and_then(|workspace| workspace.get("members")));
+    let folders = patterns.flat_map(|pattern| match pattern.strip_suffix("/*") {
+        Some(above) if is_plain_path(above) => {
+            let below = tree.code_folders(above).into_iter();
+            below.map(|name| join(above, &name)).collect()
+        }
+        _ => vec![pattern.to_owned()],
+    });
+    folders
+        .filter(|folder| is_plain_path(folder))
+        .take(MOST_MEMBERS)
+        .collect()
 }
 
 /// Whether Poetry would find something to package: many a project of scripts has its build system by default only.
@@ -350,6 +376,31 @@ const COMPILED: &[Compiled] = &[
         to_run: &["libportaudio2"],
     },
 ];
+
+/// What ready-made packages load or call, and do not bring along.
+const CALLED: &[(&str, &[&str])] = &[
+    ("ffmpeg-python", &["ffmpeg"]),
+    ("gitpython", &["git"]),
+    ("graphviz", &["graphviz"]),
+    ("opencv-contrib-python", &["libgl1", "libglib2.0-0"]),
+    ("opencv-python", &["libgl1", "libglib2.0-0"]),
+    ("openai-whisper", &["ffmpeg"]),
+    ("pdf2image", &["poppler-utils"]),
+    ("pydub", &["ffmpeg"]),
+    ("pypandoc", &["pandoc"]),
+    ("pytesseract", &["tesseract-ocr"]),
+    ("python-magic", &["libmagic1"]),
+    ("pyzbar", &["libzbar0"]),
+    (
+        "weasyprint",
+        &["libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0"],
+    ),
+];
+
+/// The packages of the system that dependencies load or call when they run, each with the dependency that does.
+pub(crate) fn called(names: &Names) -> Vec<(&'static str, &'static [&'static str])> {
+    CALLED.iter().copied().filter(|(name, _)| names.has(name)).collect()
+}
 
 /// A dependency out of a Git repository; the image with compilers has the program for that.
 const FROM_GIT: Compiled = Compiled {

@@ -43,6 +43,8 @@ struct Recipe {
     build: Option<Command>,
     build_variables: Variables,
     compiled: Vec<Compiled>,
+    /// Packages of the system that the application needs when it runs.
+    system: Vec<&'static str>,
     serving: Serving,
     /// What runs calls uv, which is not in the base image.
     runs_uv: bool,
@@ -127,6 +129,17 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         };
         survey.fact("compilers", &value, &format!("{} is compiled", package.name));
     }
+    let called = dependencies::called(&names);
+    for (name, packages) in &called {
+        survey.fact("system packages", &packages.join(", "), &format!("{name} needs them"));
+    }
+    let libraries = compiled.iter().flat_map(|package| package.to_run);
+    let mut system: Vec<&str> = Vec::new();
+    for package in libraries.chain(called.iter().flat_map(|(_, packages)| *packages)) {
+        if !system.contains(package) {
+            system.push(package);
+        }
+    }
     if survey.chosen(Choice::Output).is_some() {
         survey.warn("The output directory is not used: this application is a Python program.");
     }
@@ -137,6 +150,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         build,
         build_variables,
         compiled,
+        system,
         runs_uv: matches!(installer, Installer::Uv { .. })
             && [&serving.start]
                 .into_iter()

@@ -35,6 +35,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     writer.tool_stage();
     if recipe.compiled.is_empty() {
         writer.file.from(&bases::python(recipe.minor), None);
+        writer.file.install_packages(&recipe.system);
         writer.file.workdir("/app");
         writer.file.account();
         writer.environment(writer.has_venv());
@@ -42,15 +43,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     } else {
         writer.compiling_stage();
         writer.file.from(&bases::python(recipe.minor), None);
-        let libraries: Vec<&str> = recipe
-            .compiled
-            .iter()
-            .flat_map(|package| package.to_run)
-            .copied()
-            .collect();
-        if !libraries.is_empty() {
-            writer.file.run(&[], &debian::install(&libraries));
-        }
+        writer.file.install_packages(&recipe.system);
         writer.file.workdir("/app");
         writer.file.account();
         writer.environment(true);

@@ -82,6 +82,57 @@ fn the_only_application_of_a_workspace_of_nx_is_built_by_nx() {
 }
 
 #[test]
+fn what_a_member_of_a_workspace_of_uv_depends_on_is_compiled() {
+    let of = |members: &str, folder: &str| {
+        let project = format!(
+            "[project]\nname = \"a\"\ndependencies = [\"db\"]\n[tool.uv.workspace]\nmembers = [\"{members}\"]\n\
+             [tool.uv.sources]\ndb = {{ workspace = true }}\n"
+        );
+        let member = format!("{folder}/pyproject.toml");
+        plan(&[
+            ("pyproject.toml", &project),
+            ("uv.lock", ""),
+            ("main.py", ""),
+            (
+                &member,
+                "[project]\nname = \"db\"\ndependencies = [\"psycopg2>=2.9\"]\n",
+            ),
+        ])
+    };
+    for plan in [of("db", "db"), of("packages/*", "packages/db")] {
+        assert_eq!(fact(&plan, "compilers").1, "psycopg2 is compiled");
+        assert!(plan.dockerfile.contains("libpq5"), "{}", plan.dockerfile);
+    }
+}
+
+#[test]
+fn programs_that_packages_of_python_call_are_in_the_image() {
+    let ready_made = plan(&[("requirements.txt", "pdf2image==1\npydub\n"), ("main.py", "")]);
+    assert!(
+        ready_made.dockerfile.contains(" poppler-utils ffmpeg "),
+        "{}",
+        ready_made.dockerfile
+    );
+    assert_eq!(ready_made.dockerfile.matches("FROM ").count(), 1, "nothing is compiled");
+    assert_eq!(fact(&ready_made, "system packages").1, "pdf2image needs them");
+    let compiled = plan(&[("requirements.txt", "pycairo\nopencv-python\n"), ("main.py", "")]);
+    assert!(
+        compiled.dockerfile.contains("libcairo2 libgl1 libglib2.0-0"),
+        "{}",
+        compiled.dockerfile
+    );
+}
+
+#[test]
+fn libraries_that_compiled_packages_of_node_load_are_in_the_image_that_runs() {
+    let package = r#"{"scripts":{"start":"node a.js"},"dependencies":{"pg":"8","pg-native":"3"}}"#;
+    let plan = plan(&[("package.json", package), LOCK]);
+    let stages: Vec<&str> = plan.dockerfile.split("FROM ").collect();
+    assert!(stages.last().unwrap().contains(" libpq5 "), "{}", plan.dockerfile);
+    assert_eq!(plan.dockerfile.matches("libpq5").count(), 1);
+}
+
+#[test]
 fn a_floor_yields_to_what_the_application_is_developed_with() {
     let node = |engines: &str, file: &str, text: &str| {
         let package = format!(r#"{{"scripts":{{"start":"node a.js"}},"engines":{{"node":"{engines}"}}}}"#);
