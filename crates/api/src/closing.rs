@@ -1,12 +1,15 @@
 //! How a process that is told to stop turns requests away without losing one: first it says so (`/health` answers 503, and
 //! each answer ends its connection) while it still answers all, then it ends.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderValue, header},
     middleware::Next,
     response::Response,
 };
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::Api;
@@ -16,6 +19,8 @@ use crate::Api;
 pub struct Closing {
     draining: CancellationToken,
     closed: CancellationToken,
+    /// Read by each WebSocket as long as it is open, which nothing else waits for.
+    streams: Arc<RwLock<()>>,
 }
 
 impl Closing {
@@ -36,6 +41,16 @@ impl Closing {
 
     pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
+    }
+
+    /// What a WebSocket holds as long as it is open; nothing once the process ends.
+    pub(crate) fn stream(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        Arc::clone(&self.streams).try_read_owned().ok()
+    }
+
+    /// Returns when every WebSocket has been told that the process ends, and is closed.
+    pub(crate) async fn streams_ended(&self) {
+        drop(self.streams.write().await);
     }
 }
 

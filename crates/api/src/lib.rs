@@ -61,16 +61,18 @@ impl Api {
         }
     }
 
-    /// Serves until it is closed, and then until the requests under way are answered.
+    /// Serves until it is closed, and then until the requests under way are answered and the WebSockets are told.
     ///
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
-        let closed = self.closing.clone();
+        let (closing, closed) = (self.closing.clone(), self.closing.clone());
         let serving = axum::serve(listener, self.router());
         serving
             .with_graceful_shutdown(async move { closed.closed().await })
-            .await
+            .await?;
+        closing.streams_ended().await;
+        Ok(())
     }
 
     /// The routes.

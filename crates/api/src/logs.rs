@@ -105,9 +105,13 @@ async fn page(api: &Api, log: Log, query: &LogParameters) -> Answer<Json<LogPage
 fn stream(api: &Api, log: Log, query: &LogParameters, Live(upgrade): Live) -> Response {
     let cursor = api.engine.follow(log, query.after, query.filter());
     let closing = api.closing.clone();
+    let open = closing.stream();
     upgrade
         .max_message_size(16 * 1024)
-        .on_upgrade(move |socket| send(socket, cursor, closing))
+        .on_upgrade(move |socket| async move {
+            send(socket, cursor, closing).await;
+            drop(open);
+        })
 }
 
 async fn send(mut socket: WebSocket, mut cursor: LogCursor, closing: Closing) {
