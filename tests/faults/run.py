@@ -102,10 +102,10 @@ def run_beside(chosen, count):
     for part in [*parts, *[None] * count]:
         asked.put(part)
     processes = [context.Process(target=_take_parts, args=(asked, answered)) for _ in range(count)]
+    ended = 0
     try:
         for process in processes:
             process.start()
-        ended = 0
         while ended < count:
             try:
                 result = answered.get(timeout=5)
@@ -120,7 +120,9 @@ def run_beside(chosen, count):
                 yield result
     finally:
         for process in processes:
-            process.terminate()
+            # Those that have run everything end by themselves.
+            if ended < count:
+                process.terminate()
         for process in processes:
             process.join(120)
 

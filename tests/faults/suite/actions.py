@@ -164,6 +164,22 @@ class SlowCheck(Action):
     variables = {"BEHAVE_SLOW": "1.5"}
 
 
+class WithReleaseCommand(Action):
+    """A command runs in the new image before the new version starts. Each run of it says a number of its own."""
+
+    def _want_new(self):
+        super()._want_new()
+        self.api.change_settings(self.service, release_command='echo "migrated $(cat /proc/sys/kernel/random/uuid)"; sleep 2')
+
+    def check_end(self):
+        super().check_end()
+        query = "SELECT message FROM deployment_logs WHERE deployment_id = ?"
+        # What one run says may be told again by whoever goes on with it.
+        runs = {row["message"] for row in self.bed.state.rows(query, self.deployment) if row["message"].startswith("migrated ")}
+        if len(runs) > 1 or (self.end == "live" and not runs):
+            raise Broken("no job ran twice with effect", f"the release command ran {len(runs)} times: {runs}")
+
+
 class DeployGit(Action):
     """A deployment that is fetched from a Git repository, and built."""
 
@@ -474,6 +490,7 @@ ACTIONS = {
     "deploy two at once": TwoAtOnce,
     "deploy what starts slowly": SlowRelease,
     "deploy what answers slowly": SlowCheck,
+    "deploy with a release command": WithReleaseCommand,
     "redeploy": Redeploy,
     "roll back": RollBack,
     "deploy what ends at once": FailingRelease,

@@ -30,6 +30,8 @@ def _server():
     yield one("deploy what builds slowly", "journal build started +1.5")
     yield one("deploy what starts slowly", "journal release started +1")
     yield one("deploy what answers slowly", "journal check started +0.7")
+    for moment in ("journal release-command started", "journal release-command started +1", "journal release-command done"):
+        yield one("deploy with a release command", moment)
     undone = ("journal giving-up started", "journal release undone", "journal build undone", "journal provision undone")
     for moment in undone:
         yield one("deploy what ends at once", moment)
@@ -76,6 +78,9 @@ def _engine():
         for fault in ("engine refusing 3", "engine slow 5", "engine silent 8", "engine reset"):
             short = (action, fault) == ("deploy what starts slowly", "engine reset")
             yield Scenario(group, action, fault, "+0.7", or_ends=FAILED, within=240, short=short)
+    for fault in ("engine refusing 3", "engine slow 5", "engine silent 8", "engine reset"):
+        yield Scenario(group, "deploy with a release command", fault, "journal release-command started +0.7", or_ends=FAILED, within=240)
+    yield Scenario(group, "deploy with a release command", "engine killed 1", "journal release-command started +0.7", bed="engine", or_ends=FAILED, within=240)
     yield Scenario(group, "deploy an image", "engine refusing until over", "before", or_ends=FAILED, within=240)
     yield Scenario(group, "deploy what ends at once", "engine refusing 5", "journal giving-up started", within=240)
     for action in ("stop", "start", "restart", "remove the service", "remove the project"):
@@ -212,6 +217,8 @@ def _workers(kind):
         yield one("deploy what does not answer", "worker killed until over", moment)
     for action, job in (("restart", "restart-service"), ("stop", "stop-service"), ("start", "start-service"), ("remove the service", "remove-service")):
         yield one(action, "worker killed until over", f"job {job} running +0.1")
+    for fault in ("worker killed until over", "worker frozen until another", "worker stopped until over", "worker-database silent until another"):
+        yield one("deploy with a release command", fault, "journal release-command started +0.7")
     # Both race for what one of them left.
     for action, moment in (("deploy what builds slowly", "journal build started +1.5"), ("deploy what starts slowly", "journal release started +1")):
         yield one(action, "worker killed", moment)
