@@ -62,6 +62,12 @@ def test_a_release_command_that_fails_leaves_the_old_version_serving(platform, a
     (instance,) = platform.containers(resource=service["id"])
     assert instance["Config"]["Labels"]["click-deploy.org/deployment"] == first["id"]
 
+    # Tried again once the cause is mended, the same image's command runs again.
+    api.ask("DELETE", f"/services/{service['id']}/env/REFUSE")
+    again = api.live(api.post(f"/deployments/{failed}/retry", status=202)["id"])
+    assert any(line.startswith("migrating for new") for line in told(api, again["id"]))
+    assert platform.page(service["url"]) == "new"
+
 
 def test_an_image_without_a_shell_is_told(platform, api, project):
     files = {"Dockerfile": "FROM scratch\nCOPY main.py /\nCMD [\"/main.py\"]\n", "main.py": "nothing that runs"}

@@ -53,7 +53,7 @@ pub(crate) struct Port {
 
 /// The name of a replica.
 pub(crate) fn name(service: &Service, job: JobId, replica: u16) -> String {
-    format!("cd-{}-{}-{}-{replica}", service.name, service.id.short(), job.short())
+    one_off_name(service, job, &replica.to_string())
 }
 
 /// The name of an instance of a job that does one thing and ends.

@@ -1,5 +1,5 @@
-//! A deployment as a saga: `provision ∥ build → release-command → release → check`, then it is live. Until the check has seen the new
-//! version at the public address, the old one serves, and every step can be taken back.
+//! A deployment as a saga: `provision ∥ build → release-command → release → check`, then it is live. Until the check has
+//! seen the new version at the public address, the old one serves, and every step can be taken back.
 
 pub(crate) mod build;
 mod build_failure;

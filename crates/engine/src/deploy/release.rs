@@ -212,10 +212,15 @@ struct Tail(Mutex<Vec<OutputLine>>);
 impl OutputSink for Tail {
     async fn take(&self, lines: Vec<OutputLine>, _cursor: OutputCursor) -> Result<(), Cause> {
         if let Ok(mut kept) = self.0.lock() {
-            kept.extend(lines);
-            let surplus = kept.len().saturating_sub(TAIL_LINES);
-            kept.drain(..surplus);
+            keep_last(&mut kept, lines);
         }
         Ok(())
     }
+}
+
+/// Adds lines, and keeps the last ones of all.
+pub(super) fn keep_last(kept: &mut Vec<OutputLine>, lines: Vec<OutputLine>) {
+    kept.extend(lines);
+    let surplus = kept.len().saturating_sub(TAIL_LINES);
+    kept.drain(..surplus);
 }

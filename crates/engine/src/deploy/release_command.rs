@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{
     Deploying, build_failure,
     progress::Progress,
-    release::{choose_port, image_of, remove_instances_of_job},
+    release::{choose_port, image_of, keep_last, remove_instances_of_job},
 };
 use crate::{
     instances::{self, refused},
@@ -33,8 +33,6 @@ use crate::{
 
 pub(super) struct ReleaseCommand;
 
-/// How many of the last lines are looked at for the one that says why it failed.
-const TAIL_LINES: usize = 30;
 /// How long the rest of the output may take once the command has ended.
 const REST_OF_OUTPUT: Duration = Duration::from_secs(5);
 /// How long a broken connection is left alone before the output is followed again.
@@ -201,7 +199,7 @@ fn failed(exit: Option<&InstanceExit>, last: &[String]) -> Reason {
 struct Lines<'a> {
     progress: &'a Progress,
     origin: &'a str,
-    seen: Mutex<(Vec<String>, OutputCursor)>,
+    seen: Mutex<(Vec<OutputLine>, OutputCursor)>,
 }
 
 impl<'a> Lines<'a> {
@@ -218,8 +216,15 @@ impl<'a> Lines<'a> {
     }
 
     fn last(&self) -> Vec<String> {
-        self.seen.lock().map(|seen| seen.0.clone()).unwrap_or_default()
+        self.seen.lock().map(|seen| telling(&seen.0)).unwrap_or_default()
     }
+}
+
+/// The lines that may say why: of standard error, where there are any, because the order of lines of two streams is chance.
+fn telling(lines: &[OutputLine]) -> Vec<String> {
+    let of_errors = lines.iter().any(|line| line.level == LogLevel::Error);
+    let wanted = lines.iter().filter(|line| !of_errors || line.level == LogLevel::Error);
+    wanted.map(|line| line.text.clone()).collect()
 }
 
 #[async_trait]
@@ -235,9 +240,7 @@ impl OutputSink for Lines<'_> {
             self.progress.push(Phase::Release, level, self.origin, &line.text);
         }
         if let Ok(mut seen) = self.seen.lock() {
-            seen.0.extend(lines.into_iter().map(|line| line.text));
-            let surplus = seen.0.len().saturating_sub(TAIL_LINES);
-            seen.0.drain(..surplus);
+            keep_last(&mut seen.0, lines);
             seen.1 = cursor;
         }
         Ok(())
@@ -247,6 +250,19 @@ impl OutputSink for Lines<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn standard_error_says_why_wherever_its_lines_stand() {
+        let line = |level, text: &str| OutputLine {
+            at_ns: 0,
+            level,
+            text: text.to_owned(),
+        };
+        let (said, why) = (line(LogLevel::Info, "migrating"), line(LogLevel::Error, "no table"));
+        assert_eq!(telling(&[why.clone(), said.clone()]), ["no table"]);
+        assert_eq!(telling(&[said.clone(), why]), ["no table"]);
+        assert_eq!(telling(&[said]), ["migrating"]);
+    }
 
     #[test]
     fn a_failure_says_how_it_ended_and_what_it_said_last() {

@@ -193,6 +193,12 @@ impl Engine {
             },
             (revision, _) => revision.clone(),
         };
+        if matches!(new.revision, Revision::Existing { .. }) {
+            // Nothing is planned anew: what is known of the image is known.
+            new.commit = earlier.commit;
+            new.plan = earlier.plan;
+            new.port = earlier.port;
+        }
         self.enqueue(&service, new, None, false).await
     }
 
