@@ -110,7 +110,16 @@ def test_a_node_application_needs_no_configuration(platform, api, project):
     service = api.service(project, "zero-configuration", {"kind": "upload"}, drain_timeout_seconds=1)
     deployment = api.live(api.upload(service["id"], sources.tar_gz(files)))
     assert platform.page(service["url"]) == "from node as app"
-    assert "node" in json.dumps(deployment["plan"]).lower()
+    plan = deployment["plan"]
+    assert (plan["builder"], plan["provider"]) == ("planner", "node")
+    [start] = [fact for fact in plan["facts"] if fact["name"] == "start command"]
+    assert start["value"] == "node server.js" and start["evidence"] == {"file": "package.json", "line": 1}, plan["facts"]
+    # The same on the command line: the decision with its evidence, and the Dockerfile to take home.
+    shown = platform.cli("deployment", deployment["id"])
+    assert "node server.js" in shown.stdout and "scripts.start in package.json:1" in shown.stdout, shown.stdout
+    assert "live, serves" in shown.stdout and service["url"] in shown.stdout, shown.stdout
+    home = platform.cli("deployment", "1", "--service", service["id"], "--dockerfile")
+    assert home.stdout == plan["dockerfile"], home.stdout
 
 
 def test_a_go_application_needs_no_configuration(platform, api, project):

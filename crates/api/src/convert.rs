@@ -86,7 +86,10 @@ pub(crate) fn deployment(detail: DeploymentDetail) -> wire::Deployment {
         phases: phases.collect(),
         steps: detail.steps,
         log_removed: detail.deployment.log_removed,
-        plan: detail.deployment.plan,
+        plan: detail
+            .deployment
+            .plan
+            .and_then(|plan| serde_json::from_value(plan).ok()),
         image: detail.deployment.image,
         settings: detail.deployment.made.settings,
         environment: detail

@@ -219,9 +219,9 @@ pub struct Deployment {
     /// Its log is not kept any more.
     #[serde(default)]
     pub log_removed: bool,
-    /// What was detected, and why.
+    /// What was detected, and why; absent before it is planned, and where nothing is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<serde_json::Value>,
+    pub plan: Option<DeploymentPlan>,
     /// What runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<StoredImage>,
@@ -229,6 +229,68 @@ pub struct Deployment {
     pub settings: ServiceSettings,
     /// The variables that it was made with; secrets without their value.
     pub environment: Vec<Variable>,
+}
+
+/// How a deployment is built and started, and why so.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct DeploymentPlan {
+    /// Who planned: `planner`, `railpack`, or `dockerfile` for the application's own.
+    pub builder: String,
+    /// The language, such as `node`; `dockerfile` for the application's own.
+    pub provider: String,
+    /// The framework, as its makers write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub framework: Option<String>,
+    /// What was detected, in the order of the decisions.
+    pub facts: Vec<PlanFact>,
+    /// What works otherwise than one may expect.
+    pub warnings: Vec<String>,
+    /// The images that the build starts from.
+    pub base_images: Vec<String>,
+    /// The port on which the application listens whatever `PORT` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// What the container runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_command: Option<String>,
+    /// What runs once in the new image before it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release_command: Option<String>,
+    /// The whole Dockerfile, where the planner wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+    /// Where the application's own Dockerfile is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile_path: Option<String>,
+    /// What the build leaves out, where the application has no `.dockerignore`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerignore: Option<String>,
+}
+
+/// One thing that was detected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct PlanFact {
+    /// What it is about, such as `node version`.
+    pub name: String,
+    /// What was found or chosen.
+    pub value: String,
+    /// Why, in words: `engines.node in package.json:5 asks for 22`.
+    pub because: String,
+    /// The place in the application's files that says so, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<PlanEvidence>,
+}
+
+/// A place in the application's files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanEvidence {
+    /// The file, relative to the application's directory.
+    pub file: String,
+    /// Counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// A phase of a deployment.

@@ -1,12 +1,21 @@
 //! On which line of a file something is said: the evidence of a fact. A line that is not found is not told; a wrong one never.
 
-use crate::tree::Tree;
+use crate::{Evidence, tree::Tree};
 
-/// The same reason, with the line after the name of the file: `engines.node in package.json` becomes
-/// `engines.node in package.json:5`. What names no place in a file, or has its line already, stays as it is.
-pub(crate) fn with_line(tree: &Tree, because: &str) -> String {
+/// The same reason, with the line after the name of the file, and the place: `engines.node in package.json` becomes
+/// `engines.node in package.json:5`. What has its line already keeps it, and what names no file has no place.
+pub(crate) fn of(tree: &Tree, because: &str) -> (String, Option<Evidence>) {
+    let place = |file: &str, line: Option<u32>| {
+        Some(Evidence {
+            file: file.to_owned(),
+            line,
+        })
+    };
     let Some((before, after)) = because.split_once(" in ") else {
-        return because.to_owned();
+        let file = because.split(' ').next().unwrap_or_default();
+        let (file, line) = with_own_line(file);
+        let is_there = tree.has_file(file);
+        return (because.to_owned(), place(file, line).filter(|_| is_there));
     };
     let article = if after.starts_with("the ") { "the " } else { "" };
     let after_article = &after[article.len()..];
@@ -14,8 +23,15 @@ pub(crate) fn with_line(tree: &Tree, because: &str) -> String {
         .find(|letter: char| letter.is_whitespace() || ",:;".contains(letter))
         .unwrap_or(after_article.len());
     let (file, rest) = after_article.split_at(end);
-    if rest.starts_with(':') || !tree.has_file(file) {
-        return because.to_owned();
+    if !tree.has_file(file) {
+        return (because.to_owned(), None);
+    }
+    if let Some(rest) = rest.strip_prefix(':') {
+        let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
+        return (
+            because.to_owned(),
+            place(file, digits.and_then(|digits| digits.parse().ok())),
+        );
     }
     let text = tree.text(file).ok().flatten().unwrap_or_default();
     let name = file.rsplit('/').next().unwrap_or(file);
@@ -31,10 +47,21 @@ pub(crate) fn with_line(tree: &Tree, because: &str) -> String {
         _ if name.ends_with(".xml") || name.ends_with("proj") => only_line_with(&text, &format!("<{word}>")),
         _ => None,
     };
-    line.map_or_else(
-        || because.to_owned(),
-        |line| format!("{before} in {article}{file}:{line}{rest}"),
-    )
+    let line = line.and_then(|line| u32::try_from(line).ok());
+    let because = match line {
+        Some(line) => format!("{before} in {article}{file}:{line}{rest}"),
+        None => because.to_owned(),
+    };
+    (because, place(file, line))
+}
+
+/// `go.mod:3` as the file and the line.
+fn with_own_line(word: &str) -> (&str, Option<u32>) {
+    let word = word.trim_end_matches([',', ':', ';']);
+    match word.rsplit_once(':') {
+        Some((file, line)) => (file, line.parse().ok()),
+        None => (word, None),
+    }
 }
 
 fn number_of(text: &str, wanted: impl Fn(&str) -> bool) -> Option<usize> {

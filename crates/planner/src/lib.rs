@@ -16,6 +16,7 @@
 //! assert_eq!(plan.base_images, ["node:22-slim"]);
 //! let version = plan.facts.iter().find(|fact| fact.name == "node version").expect("it is told");
 //! assert_eq!(version.because, "engines.node in package.json:1 asks for 22");
+//! assert_eq!(version.evidence.as_ref().and_then(|evidence| evidence.line), Some(1));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -77,7 +78,7 @@ pub use applications::{Application, applications};
 pub use base_images::base_images_of_dockerfile;
 pub use dockerfile::VARIABLES_DIGEST_ARGUMENT;
 pub use overrides::ApplicationFile;
-pub use plan::{Fact, Plan};
+pub use plan::{Evidence, Fact, Plan};
 pub use refusal::Refusal;
 pub use settings::Settings;
 
@@ -105,7 +106,7 @@ pub fn plan(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal
 /// The same, without a look at what lies below a folder that is no application.
 fn plan_alone(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refusal> {
     let tree = Tree::open(root)?;
-    let overrides = Overrides::read(&tree)?;
+    let overrides = Overrides::read(&tree, settings)?;
     let mut survey = Survey::begin(&tree, settings, overrides)?;
     let provider = choose_provider(&survey)?;
     let outcome = match provider {

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Refusal, json,
-    settings::{Choice, Chosen},
+    Refusal,
+    command::relative_path,
+    json,
+    settings::{Choice, Chosen, RAILPACK_CONFIG_FILE, RAILPACK_PACKAGES, Settings},
     tree::{Tree, shown},
 };
 
@@ -52,15 +54,50 @@ pub(crate) struct Overrides {
 }
 
 impl Overrides {
-    pub(crate) fn read(tree: &Tree) -> Result<Self, Refusal> {
+    pub(crate) fn read(tree: &Tree, settings: &Settings) -> Result<Self, Refusal> {
         let mut overrides = Self::default();
+        if let Some(packages) = settings.variables.get(RAILPACK_PACKAGES) {
+            overrides.take_railpack_packages(packages);
+        }
         if let Some(text) = tree.text(OWN)? {
             overrides.take_own(&text)?;
         }
-        if let Some(text) = tree.text(RAILPACK)? {
-            overrides.take_railpack(&text)?;
+        let asked = settings.variables.get(RAILPACK_CONFIG_FILE).map(|path| path.trim());
+        match asked.filter(|path| !path.is_empty()) {
+            None => {
+                if let Some(text) = tree.text(RAILPACK)? {
+                    overrides.take_railpack(&text, RAILPACK)?;
+                }
+            }
+            Some(path) => {
+                let because = format!("the variable {RAILPACK_CONFIG_FILE}");
+                let path = relative_path(path, &because)?;
+                let text = tree.text(&path)?.ok_or_else(|| Refusal::Setting {
+                    name: because,
+                    why: format!("there is no file {}", shown(&path)),
+                })?;
+                overrides.take_railpack(&text, &shown(&path))?;
+            }
         }
         Ok(overrides)
+    }
+
+    /// `node@22 python@3.13`: Railpack's list of what is installed. What is no language of ours is told.
+    fn take_railpack_packages(&mut self, packages: &str) {
+        let mut unused = Vec::new();
+        for package in packages.split([' ', ',']).filter(|package| !package.is_empty()) {
+            let (language, version) = package.split_once('@').unwrap_or((package, "latest"));
+            match Choice::of_table("versions", language) {
+                Some(choice) => self.take(choice, version, format!("the variable {RAILPACK_PACKAGES}")),
+                None => unused.push(package),
+            }
+        }
+        if !unused.is_empty() {
+            self.warnings.push(format!(
+                "Of {RAILPACK_PACKAGES} this is not used here: {}. It is not a language that is planned.",
+                shown(&unused.join(", "))
+            ));
+        }
     }
 
     pub(crate) fn chosen(&self, choice: Choice) -> Option<Chosen> {
@@ -122,9 +159,9 @@ impl Overrides {
     }
 
     /// What is not one of the common fields is told and not used.
-    fn take_railpack(&mut self, text: &str) -> Result<(), Refusal> {
+    fn take_railpack(&mut self, text: &str, path: &str) -> Result<(), Refusal> {
         let malformed = |why: String| Refusal::Malformed {
-            path: RAILPACK.to_owned(),
+            path: path.to_owned(),
             why: shown(&why),
         };
         let file = json::parse(text).map_err(|error| malformed(error.to_string()))?;
@@ -136,22 +173,18 @@ impl Overrides {
             match (name.as_str(), value) {
                 ("$schema", _) => {}
                 ("provider", Value::String(provider)) => {
-                    self.take(Choice::Provider, provider, format!("provider in {RAILPACK}"));
+                    self.take(Choice::Provider, provider, format!("provider in {path}"));
                 }
                 ("buildAptPackages", value) if texts(value).is_some() => {
                     let packages = texts(value).unwrap_or_default();
-                    self.take(
-                        Choice::BuildPackages,
-                        &packages,
-                        format!("buildAptPackages in {RAILPACK}"),
-                    );
+                    self.take(Choice::BuildPackages, &packages, format!("buildAptPackages in {path}"));
                 }
                 ("packages", Value::Object(packages)) => {
                     for (language, version) in packages {
                         let choice = Choice::of_table("versions", language);
                         match (choice, version.as_str()) {
                             (Some(choice), Some(version)) => {
-                                self.take(choice, version, format!("packages.{language} in {RAILPACK}"));
+                                self.take(choice, version, format!("packages.{language} in {path}"));
                             }
                             _ => unused.push(format!("packages.{language}")),
                         }
@@ -160,16 +193,12 @@ impl Overrides {
                 ("deploy", Value::Object(deploy)) => {
                     for (field, value) in deploy {
                         if let ("aptPackages", Some(packages)) = (field.as_str(), texts(value)) {
-                            self.take(
-                                Choice::RunPackages,
-                                &packages,
-                                format!("deploy.aptPackages in {RAILPACK}"),
-                            );
+                            self.take(Choice::RunPackages, &packages, format!("deploy.aptPackages in {path}"));
                             continue;
                         }
                         match (field.as_str(), value.as_str()) {
                             ("startCommand", Some(command)) => {
-                                self.take(Choice::Start, command, format!("deploy.startCommand in {RAILPACK}"));
+                                self.take(Choice::Start, command, format!("deploy.startCommand in {path}"));
                             }
                             _ => unused.push(format!("deploy.{field}")),
                         }
@@ -184,7 +213,7 @@ impl Overrides {
                         };
                         match (choice, commands(value)) {
                             (Some(choice), Some(command)) => {
-                                self.take(choice, &command, format!("steps.{step}.commands in {RAILPACK}"));
+                                self.take(choice, &command, format!("steps.{step}.commands in {path}"));
                             }
                             _ => unused.push(format!("steps.{step}")),
                         }
@@ -195,7 +224,7 @@ impl Overrides {
         }
         if !unused.is_empty() {
             self.warnings.push(format!(
-                "Of {RAILPACK} this is not used here: {}. Railpack itself, or a Dockerfile, does it.",
+                "Of {path} this is not used here: {}. Railpack itself, or a Dockerfile, does it.",
                 unused
                     .iter()
                     .take(20)

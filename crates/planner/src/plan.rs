@@ -36,6 +36,19 @@ pub struct Fact {
     pub name: String,
     /// What was found or chosen.
     pub value: String,
-    /// Where that came from, such as `engines.node in package.json`.
+    /// Where that came from, such as `engines.node in package.json:5`.
     pub because: String,
+    /// The file of the application that says so; `None` where a setting, a variable or several files do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// A place in the application's files, for whoever wants to link to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Relative to the application's directory.
+    pub file: String,
+    /// Counted from 1; `None` where the whole file is meant, or the line is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }

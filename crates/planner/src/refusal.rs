@@ -1,7 +1,12 @@
 //! Why there is no plan, in words for the person who has to change something.
 
+use serde::Serialize;
+
 /// Why an application cannot be planned. Every variant says what was looked for, what was found and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// As JSON it is an object of its fields, with the variant's name as `kind` (`no-start`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Refusal {
     /// No language was recognized.
     #[error(
@@ -84,4 +89,59 @@ pub enum Refusal {
         /// What to do.
         advice: String,
     },
+}
+
+impl Refusal {
+    /// What to do, where it is said apart from what is wrong.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { advice, .. }
+            | Self::NoStart { advice, .. }
+            | Self::Ambiguous { advice, .. }
+            | Self::Version { advice, .. }
+            | Self::Framework { advice, .. } => Some(advice),
+            Self::Unreadable { .. } | Self::Malformed { .. } | Self::Setting { .. } => None,
+        }
+    }
+
+    /// The whole text without its advice: what is wrong, what was looked for and what was found.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let text = self.to_string();
+        let problem = self.advice().and_then(|advice| text.strip_suffix(advice));
+        problem.unwrap_or(&text).trim_end().trim_end_matches('.').to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_its_problem_and_its_advice() {
+        let refusal = Refusal::NoStart {
+            provider: "Node.js",
+            looked_for: "a start script".to_owned(),
+            found: "no scripts".to_owned(),
+            advice: "Add one.".to_owned(),
+        };
+        assert_eq!(
+            refusal.problem(),
+            "nothing says how to start this Node.js application. Looked for a start script. Found no scripts"
+        );
+        assert_eq!(refusal.advice(), Some("Add one."));
+        let setting = Refusal::Setting {
+            name: "X".to_owned(),
+            why: "it is empty".to_owned(),
+        };
+        assert_eq!(
+            (setting.problem().as_str(), setting.advice()),
+            ("X cannot be used: it is empty", None)
+        );
+        assert_eq!(
+            serde_json::to_value(&setting).expect("it is JSON"),
+            serde_json::json!({"kind": "setting", "name": "X", "why": "it is empty"})
+        );
+    }
 }

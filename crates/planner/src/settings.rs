@@ -29,6 +29,15 @@ pub struct Settings {
     pub cache_key: String,
 }
 
+/// Railpack's variable with versions of languages, `node@22 python@3.13`.
+pub(crate) const RAILPACK_PACKAGES: &str = "RAILPACK_PACKAGES";
+/// Railpack's variable with the place of its file.
+pub(crate) const RAILPACK_CONFIG_FILE: &str = "RAILPACK_CONFIG_FILE";
+/// Railpack's variable with the caches that are not used; `*` for all.
+const RAILPACK_DISABLE_CACHES: &str = "RAILPACK_DISABLE_CACHES";
+/// What all variables that speak to a planner begin with.
+const PREFIXES: [&str; 2] = ["CLICK_DEPLOY_", "RAILPACK_"];
+
 /// A decision that a user can take by a setting or by a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -138,7 +147,12 @@ impl Choice {
             Self::Provider => &["CLICK_DEPLOY_PROVIDER"],
             Self::NodeVersion => &["CLICK_DEPLOY_NODE_VERSION", "RAILPACK_NODE_VERSION"],
             Self::PythonVersion => &["CLICK_DEPLOY_PYTHON_VERSION", "RAILPACK_PYTHON_VERSION"],
-            Self::GoPackage => &["CLICK_DEPLOY_GO_PACKAGE", "GO_BIN", "RAILPACK_GO_BIN"],
+            Self::GoPackage => &[
+                "CLICK_DEPLOY_GO_PACKAGE",
+                "GO_BIN",
+                "RAILPACK_GO_BIN",
+                "RAILPACK_GO_WORKSPACE_MODULE",
+            ],
             Self::RustVersion => &["CLICK_DEPLOY_RUST_VERSION", "RAILPACK_RUST_VERSION"],
             Self::RustBinary => &["CLICK_DEPLOY_RUST_BIN", "RAILPACK_RUST_BIN"],
             Self::RustPackage => &[
@@ -201,7 +215,27 @@ impl Settings {
 
     /// Whether a variable speaks to the planner and not to the application.
     pub(crate) fn is_choice(name: &str) -> bool {
-        Choice::ALL.iter().any(|choice| choice.variables().contains(&name))
+        let others = [
+            RAILPACK_PACKAGES,
+            RAILPACK_CONFIG_FILE,
+            RAILPACK_DISABLE_CACHES,
+            // What it asks for is always done.
+            "RAILPACK_PRUNE_DEPS",
+        ];
+        others.contains(&name) || Choice::ALL.iter().any(|choice| choice.variables().contains(&name))
+    }
+
+    /// The variables that are named like decisions of a planner and are none of this one's.
+    pub(crate) fn unknown_choices(&self) -> Vec<&str> {
+        let names = self.variables.keys().map(String::as_str);
+        let like_a_choice = names.filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        like_a_choice.filter(|name| !Self::is_choice(name)).collect()
+    }
+
+    /// Whether the user wants a build without cache mounts.
+    pub(crate) fn caches_are_off(&self) -> bool {
+        let off = self.variables.get(RAILPACK_DISABLE_CACHES);
+        off.is_some_and(|names| names.split(',').any(|name| name.trim() == "*"))
     }
 
     /// Whether a variable is set to something that means yes.

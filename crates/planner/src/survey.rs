@@ -29,10 +29,19 @@ pub(crate) struct Survey<'a> {
     overrides: Overrides,
     /// What runs in the new image before the application is started from it.
     pub(crate) release: Option<Command>,
-    /// Debian's packages that the build needs, and those that the application needs when it runs.
-    pub(crate) packages: (Vec<String>, Vec<String>),
+    /// Debian's packages that the user, or the application's own file, asks for.
+    packages: Packages,
     facts: Vec<Fact>,
     warnings: Vec<String>,
+}
+
+/// Debian's packages, as apt takes them.
+#[derive(Debug, Default)]
+struct Packages {
+    /// In the stages that build.
+    build: Vec<String>,
+    /// In the image that runs.
+    run: Vec<String>,
 }
 
 /// What a provider found out about building and starting.
@@ -77,7 +86,7 @@ impl<'a> Survey<'a> {
             procfile: Procfile::read(tree)?,
             overrides,
             release: None,
-            packages: Default::default(),
+            packages: Packages::default(),
             facts: Vec::new(),
             warnings: Vec::new(),
         };
@@ -89,12 +98,19 @@ impl<'a> Survey<'a> {
             ));
         }
         survey.find_release()?;
-        survey.packages = (
-            survey.find_packages(Choice::BuildPackages, "packages of the build")?,
-            survey.find_packages(Choice::RunPackages, "packages of the image")?,
-        );
+        survey.packages = Packages {
+            build: survey.find_packages(Choice::BuildPackages, "packages of the build")?,
+            run: survey.find_packages(Choice::RunPackages, "packages of the image")?,
+        };
         for warning in std::mem::take(&mut survey.overrides.warnings) {
             survey.warn(&warning);
+        }
+        let unknown = settings.unknown_choices();
+        if !unknown.is_empty() {
+            survey.warn(&format!(
+                "This planner does not know these variables: {}.",
+                unknown.join(", ")
+            ));
         }
         for other in ["railpack.toml", "nixpacks.toml", "nixpacks.json"] {
             if tree.has(other) {
@@ -108,11 +124,12 @@ impl<'a> Survey<'a> {
 
     pub(crate) fn fact(&mut self, name: &str, value: &str, because: &str) {
         if self.facts.len() < MOST_REMARKS {
-            let because = evidence::with_line(self.tree, because);
+            let (because, evidence) = evidence::of(self.tree, because);
             self.facts.push(Fact {
                 name: name.to_owned(),
                 value: shown(value),
                 because: shown(&because),
+                evidence,
             });
         }
     }
@@ -215,6 +232,11 @@ impl<'a> Survey<'a> {
         Ok(packages)
     }
 
+    /// Whether the image that runs gets packages of Debian.
+    pub(crate) fn has_run_packages(&self) -> bool {
+        !self.packages.run.is_empty()
+    }
+
     /// The file of the application's folder that a start command expects and that is not there: the build puts its program
     /// there.
     pub(crate) fn expected_program(&mut self, start: Option<&Command>) -> Option<String> {
@@ -269,12 +291,15 @@ impl<'a> Survey<'a> {
     }
 
     pub(crate) fn caches(&self) -> Caches {
+        if self.settings.caches_are_off() {
+            return Caches::new("");
+        }
         Caches::new(&self.settings.cache_key)
     }
 
     pub(crate) fn finish(mut self, mut outcome: Outcome) -> Plan {
-        let (build, run) = std::mem::take(&mut self.packages);
-        if !outcome.dockerfile.with_packages(&build, &run) {
+        let packages = std::mem::take(&mut self.packages);
+        if !outcome.dockerfile.with_packages(&packages.build, &packages.run) {
             self.warn("The image that runs is not Debian's: the packages of the image are left out.");
         }
         let dockerfile = outcome.dockerfile.finish();

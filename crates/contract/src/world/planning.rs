@@ -14,7 +14,7 @@ pub const REFUSED_FILE: &str = "refuse-to-plan";
 
 fn error(failure: Failure) -> PlanError {
     match failure {
-        Failure::Refused => PlanError::Refused("nothing that can be built, as the test asked for".to_owned()),
+        Failure::Refused => PlanError::refused("nothing that can be built, as the test asked for"),
         Failure::Unreachable | Failure::Lost => PlanError::Unavailable("away, as the test asked for".to_owned()),
     }
 }
@@ -24,7 +24,7 @@ impl Planner for FakeWorld {
     async fn plan(&self, request: &PlanRequest<'_>) -> Result<BuildPlan, PlanError> {
         self.perform(Step::Plan, error, || {
             if let Ok(why) = std::fs::read_to_string(request.directory.join(REFUSED_FILE)) {
-                return Err(PlanError::Refused(why));
+                return Err(PlanError::refused(why));
             }
             let settings = request.settings;
             let path = settings

@@ -47,12 +47,27 @@ pub struct BuildPlan {
 /// Why there is no plan. Trying again helps only for [`PlanError::Unavailable`].
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The files are nothing that can be built; what was looked for, what was found, and what to do.
-    #[error("{0}")]
-    Refused(String),
+    /// The files are nothing that can be built.
+    #[error("{message}")]
+    Refused {
+        /// What is wrong, what was looked for, and what was found.
+        message: String,
+        /// What to do; empty where the message says it.
+        advice: String,
+    },
     /// What the settings ask for is not to be had here.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl PlanError {
+    /// A refusal whose message says all.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::Refused {
+            message: message.into(),
+            advice: String::new(),
+        }
+    }
 }
 
 /// Plans builds.

@@ -87,8 +87,10 @@ impl Planners {
             closed_network: request.closed_network,
             cache_key: request.cache_key.to_owned(),
         };
-        let plan =
-            planner::plan(request.directory, &settings).map_err(|refusal| PlanError::Refused(refusal.to_string()))?;
+        let plan = planner::plan(request.directory, &settings).map_err(|refusal| PlanError::Refused {
+            message: refusal.problem(),
+            advice: refusal.advice().unwrap_or_default().to_owned(),
+        })?;
         let framework = plan
             .framework
             .as_ref()
@@ -158,10 +160,12 @@ impl Planners {
             .prepare(request.directory, &variables, &choices, scratch.path())
             .await
             .map_err(|error| match error {
-                RailpackError::Unplannable(_) => PlanError::Refused(format!(
-                    "{}. A Dockerfile in the root directory works as well, and `--method planner` plans without Railpack",
-                    error.to_string().trim_end_matches('.')
-                )),
+                RailpackError::Unplannable(_) => PlanError::Refused {
+                    message: error.to_string().trim_end_matches('.').to_owned(),
+                    advice: "A Dockerfile in the root directory works as well, and `--method planner` plans without \
+                             Railpack."
+                        .to_owned(),
+                },
                 other => PlanError::Unavailable(other.to_string()),
             })?;
         let found = &planned.facts;
@@ -211,7 +215,7 @@ fn dockerfile(directory: &Path, build: &BuildSettings) -> Result<Option<(String,
         .as_ref()
         .map_or("Dockerfile", |path| path.as_str());
     let path = if path.is_empty() { "Dockerfile" } else { path };
-    let refused = |why: String| PlanError::Refused(format!("the Dockerfile `{path}` {why}"));
+    let refused = |why: String| PlanError::refused(format!("the Dockerfile `{path}` {why}"));
     let Ok(file) = directory.join(path).canonicalize() else {
         return Ok(None);
     };
@@ -241,7 +245,8 @@ fn by_dockerfile(request: &PlanRequest<'_>, path: String, text: &str) -> BuildPl
     let base_images = planner::base_images_of_dockerfile(text, &arguments, target.as_deref());
     BuildPlan {
         facts: json!({"builder": "dockerfile", "provider": "dockerfile", "dockerfile_path": path, "base_images": base_images,
-            "facts": [{"name": "Dockerfile", "value": path, "because": "it is in the root directory"}]}),
+            "facts": [{"name": "Dockerfile", "value": path, "because": "it is in the root directory",
+                "evidence": {"file": path}}]}),
         summary: vec![format!("building `{path}`")],
         recipe: Recipe::Dockerfile {
             path,
@@ -272,9 +277,10 @@ impl Planner for Planners {
                 .dockerfile_path
                 .as_ref()
                 .map_or("Dockerfile", |path| path.as_str());
-            return Err(PlanError::Refused(format!(
-                "there is no Dockerfile at `{path}` in the root directory: add it, or change its path in the settings"
-            )));
+            return Err(PlanError::Refused {
+                message: format!("there is no Dockerfile at `{path}` in the root directory"),
+                advice: "Add it, or change its path in the settings.".to_owned(),
+            });
         }
         if self.railpack.is_some() {
             return self.by_railpack(request).await;

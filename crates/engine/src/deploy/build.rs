@@ -385,7 +385,7 @@ async fn plan(deploying: &Deploying, request: PlanRequest<'_>) -> Result<(BuildP
     let Deploying { world, progress, .. } = deploying;
     let ask = async |request: &PlanRequest<'_>| {
         world.planner.plan(request).await.map_err(|error| match error {
-            PlanError::Refused(message) => fail("cannot-be-planned", message, ""),
+            PlanError::Refused { message, advice } => fail("cannot-be-planned", message, &advice),
             PlanError::Unavailable(message) => fail("planner-unavailable", message, ""),
         })
     };

@@ -136,7 +136,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         build_variables: survey.build_variables(),
         needs_c,
         has_files: has_files(survey.tree),
-        needs_shell: survey.release.is_some() || !survey.packages.1.is_empty(),
+        needs_shell: survey.release.is_some() || survey.has_run_packages(),
         start,
     };
     Ok(Outcome {

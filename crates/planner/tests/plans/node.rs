@@ -38,6 +38,13 @@ fn an_express_server_is_one_stage_with_its_dependencies_before_its_source() {
         fact(&plan, "node version").1,
         "engines.node in package.json:1 asks for >=18"
     );
+    let evidence = |name: &str| {
+        let fact = plan.facts.iter().find(|fact| fact.name == name).expect("it is told");
+        let place = fact.evidence.as_ref().expect("a file says so");
+        (place.file.as_str(), place.line)
+    };
+    assert_eq!(evidence("node version"), ("package.json", Some(1)));
+    assert_eq!(evidence("package manager"), ("package-lock.json", None));
     assert!(plan.dockerignore.unwrap().lines().any(|line| line == ".git"));
 }
 

@@ -303,3 +303,48 @@ fn packages_of_the_system_are_installed_where_they_are_asked_for() {
         assert!(words.contains("no name of a Debian package"), "{bad}: {words}");
     }
 }
+
+#[test]
+fn variables_of_railpack_choose_versions_its_file_and_its_caches_and_unknown_ones_are_told() {
+    let files = [
+        PACKAGE,
+        LOCK,
+        ("index.js", ""),
+        ("deploy/railpack.json", r#"{"deploy": {"startCommand": "node b.js"}}"#),
+    ];
+    let chosen = with_variables(&[
+        ("RAILPACK_PACKAGES", "node@22 jq@latest"),
+        ("RAILPACK_CONFIG_FILE", "deploy/railpack.json"),
+        ("RAILPACK_DISABLE_CACHES", "*"),
+        ("RAILPACK_NO_SPA", "1"),
+        ("CLICK_DEPLOY_STRAT_COMMAND", "node c.js"),
+    ]);
+    let plan = try_plan(&files, &chosen).unwrap();
+    assert_eq!(
+        fact(&plan, "node version"),
+        ("22", "the variable RAILPACK_PACKAGES asks for 22")
+    );
+    assert_eq!(
+        fact(&plan, "start command"),
+        ("node b.js", "deploy.startCommand in deploy/railpack.json:1")
+    );
+    assert!(!plan.dockerfile.contains("type=cache"), "{}", plan.dockerfile);
+    let told = plan.warnings.join("\n");
+    assert!(
+        told.contains("RAILPACK_PACKAGES this is not used here: jq@latest"),
+        "{told}"
+    );
+    assert!(
+        told.contains("does not know these variables: CLICK_DEPLOY_STRAT_COMMAND, RAILPACK_NO_SPA"),
+        "{told}"
+    );
+
+    for (path, words) in [
+        ("../railpack.json", "RAILPACK_CONFIG_FILE"),
+        ("other.json", "there is no file other.json"),
+    ] {
+        let chosen = with_variables(&[("RAILPACK_CONFIG_FILE", path)]);
+        let refused = try_plan(&files, &chosen).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use api::wire::{Deploy, DeploymentSummary, Service};
+use api::wire::{Deploy, Deployment, DeploymentSummary, Service};
 use clap::Args;
 use domain::{deployment::DeploymentStatus, names::Commit};
 use tokio::time::sleep;
@@ -10,9 +10,11 @@ use tokio::time::sleep;
 use super::{
     Session,
     error::ClientError,
+    explanation,
     follow::{self, FollowOptions},
     login::confirm,
-    output::{Cell, Tint},
+    output::{Cell, Output, Tint, clean},
+    screen::durations,
     services::{age, status_tint},
     which::{ServiceOption, Which},
 };
@@ -98,6 +100,26 @@ pub(crate) struct History {
     /// How many, the newest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+}
+
+/// Shown under `--help`.
+pub(crate) const SHOW_EXAMPLES: &str = "Examples:
+  click-deploy deployment --service api             the newest
+  click-deploy deployment 12 --service api
+  click-deploy deployment 12 --service api --dockerfile
+  click-deploy deployment dep_0190… --json | jq .plan.facts";
+
+/// Shows one deployment.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The deployment: its id, or its number; the newest when absent
+    #[arg(value_name = "DEPLOYMENT")]
+    deployment: Option<String>,
+    #[command(flatten)]
+    service: ServiceOption,
+    /// Print the Dockerfile that the planner wrote for it, and nothing else on standard output
+    #[arg(long, conflicts_with = "json")]
+    dockerfile: bool,
 }
 
 /// `deploy`
@@ -261,6 +283,85 @@ pub(crate) async fn history(session: &Session, command: &History) -> Result<(), 
         output.tint_error(tint, service.status.name())
     ));
     Ok(())
+}
+
+/// `deployment`
+pub(crate) async fn show(session: &Session, command: &Show) -> Result<(), ClientError> {
+    let said = command.deployment.as_deref();
+    let nothing = "there is no deployment yet";
+    let found = command.service.deployment(session, said, nothing, |_| true).await?;
+    let deployment = session.api.deployment(found.id).await?;
+    let output = session.output;
+    if output.json {
+        return output.json_line(&deployment);
+    }
+    if command.dockerfile {
+        return dockerfile(&deployment, output);
+    }
+    let summary = &deployment.summary;
+    let status = summary.status.name();
+    let mut lines = vec![
+        (
+            "deployment",
+            Tint::Strong,
+            format!("{} ({})", summary.number, summary.id),
+        ),
+        (
+            "status",
+            deployment_tint(summary.status),
+            if summary.current {
+                format!("{status}, serves")
+            } else {
+                status.to_owned()
+            },
+        ),
+    ];
+    if let Some(reason) = &summary.reason {
+        lines.push(("reason", Tint::Bad, format!("{} ({})", reason.message, reason.code)));
+        lines.push(("what to do", Tint::Plain, reason.advice.clone()));
+    }
+    lines.push((
+        "by",
+        Tint::Plain,
+        format!("{}, {} ago", trigger(summary), age(&summary.created_at)),
+    ));
+    if summary.commit.is_some() {
+        let message = summary.commit_message.as_deref().unwrap_or_default();
+        lines.push(("version", Tint::Plain, format!("{} {message}", version(summary))));
+    }
+    lines.push(("url", Tint::Plain, deployment.url.clone()));
+    lines.push(("took", Tint::Plain, durations(&deployment)));
+    for (name, tint, value) in lines.iter().filter(|(.., value)| !value.is_empty()) {
+        let name = output.paint(Tint::Faint, &format!("{name:<12}"));
+        output.line(&format!("{name}{}", output.paint(*tint, &value.replace('\n', " "))))?;
+    }
+    match &deployment.plan {
+        Some(plan) => {
+            output.line("")?;
+            explanation::print(plan, output)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Prints the Dockerfile of a deployment, made harmless for a terminal.
+fn dockerfile(deployment: &Deployment, output: Output) -> Result<(), ClientError> {
+    let plan = deployment.plan.as_ref();
+    let Some(text) = plan.and_then(|plan| plan.dockerfile.as_ref()) else {
+        let own = plan.and_then(|plan| plan.dockerfile_path.as_ref());
+        let why = own.map_or_else(
+            || "nothing was planned for it by our planner".to_owned(),
+            |path| format!("it was built by its own Dockerfile, {path}"),
+        );
+        return Err(ClientError::missing(
+            format!(
+                "deployment {} has no Dockerfile of the planner's: {why}",
+                deployment.summary.number
+            ),
+            "",
+        ));
+    };
+    text.lines().try_for_each(|line| output.line(&clean(line)))
 }
 
 async fn newest(session: &Session, service: &Service, limit: u32) -> Result<Vec<DeploymentSummary>, ClientError> {

@@ -9,6 +9,7 @@ mod deployments;
 mod doctor;
 mod environment;
 pub(crate) mod error;
+mod explanation;
 mod feed;
 mod follow;
 mod jobs;
@@ -89,6 +90,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  click-deploy deployments api --limit 5 --json"
     )]
     Deployments(deployments::History),
+    /// Show a deployment closely: what was detected and why, how long each phase took, why it failed
+    #[command(after_help = deployments::SHOW_EXAMPLES)]
+    Deployment(deployments::Show),
     /// Show the services of a project, or one of them closely
     #[command(after_help = "Examples:\n  click-deploy status\n  click-deploy status api --project shop")]
     Status(services::Status),
@@ -224,6 +228,7 @@ async fn act(command: Command, session: &Session) -> Result<(), ClientError> {
         Command::Retry(retry) => deployments::retry(session, &retry).await,
         Command::Rollback(rollback) => deployments::rollback(session, &rollback).await,
         Command::Deployments(history) => deployments::history(session, &history).await,
+        Command::Deployment(show) => deployments::show(session, &show).await,
         Command::Status(status) => services::status(session, &status).await,
         Command::Logs(logs) => logs::run(session, &logs).await,
         Command::Env(env) => environment::run(session, &env).await,

@@ -5,16 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::wire::DeploymentPlan;
 use clap::Args;
 use domain::{
     environment::parse_dotenv,
     names::{InsidePath, ShellCommand, VariableKey},
 };
-use planner::{Application, Plan, Settings};
+use planner::{Application, Plan, Refusal, Settings};
 use serde::Serialize;
 
 use super::{
     error::ClientError,
+    explanation,
     output::{Cell, Output, Tint, clean, clean_lines},
     settings::key_value,
 };
@@ -77,8 +79,10 @@ struct Report<'a> {
     own_dockerfile: Option<&'a str>,
     #[serde(flatten)]
     plan: Option<&'a Plan>,
-    /// Why there is no plan.
+    /// Why there is no plan, in words.
     refusal: Option<String>,
+    /// The same in its parts: `kind`, what was looked for and found, `advice`.
+    reason: Option<&'a Refusal>,
 }
 
 /// Runs the command.
@@ -104,10 +108,11 @@ pub(crate) fn run(command: &PlanCommand, output: Output) -> Result<(), ClientErr
             own_dockerfile: own,
             plan: planned.as_ref().ok(),
             refusal: planned.as_ref().err().map(ToString::to_string),
+            reason: planned.as_ref().err(),
         };
         output.json_line(&report)?;
         return match planned {
-            Err(refusal) if own.is_none() => Err(ClientError::failed(refusal.to_string(), "")),
+            Err(refusal) if own.is_none() => Err(refused(&refusal)),
             _ => Ok(()),
         };
     }
@@ -126,13 +131,17 @@ pub(crate) fn run(command: &PlanCommand, output: Output) -> Result<(), ClientErr
             ));
             return output.line("built by its Dockerfile");
         }
-        Err(refusal) => return Err(ClientError::failed(refusal.to_string(), "")),
+        Err(refusal) => return Err(refused(&refusal)),
     };
     if command.dockerfile {
         take_home(&directory, &plan, output)
     } else {
         explain(&plan, output)
     }
+}
+
+fn refused(refusal: &Refusal) -> ClientError {
+    ClientError::failed(refusal.problem(), refusal.advice().unwrap_or_default())
 }
 
 impl PlanCommand {
@@ -170,8 +179,7 @@ struct Applications {
 
 /// Lists the applications of a repository.
 fn list(directory: &Path, output: Output) -> Result<(), ClientError> {
-    let applications =
-        planner::applications(directory).map_err(|refusal| ClientError::failed(refusal.to_string(), ""))?;
+    let applications = planner::applications(directory).map_err(|refusal| refused(&refusal))?;
     if output.json {
         return output.json_line(&Applications { applications });
     }
@@ -220,50 +228,9 @@ fn take_home(directory: &Path, plan: &Plan, output: Output) -> Result<(), Client
 }
 
 fn explain(plan: &Plan, output: Output) -> Result<(), ClientError> {
-    let what = match &plan.framework {
-        Some(framework) => format!("{}, {framework}", plan.provider),
-        None => plan.provider.clone(),
-    };
-    let mut lines = vec![("application".to_owned(), what, String::new())];
-    lines.extend(
-        plan.facts
-            .iter()
-            .map(|fact| (fact.name.clone(), fact.value.clone(), fact.because.clone())),
-    );
-    if let Some(start) = &plan.start_command
-        && !plan.facts.iter().any(|fact| fact.name.contains("start"))
-    {
-        lines.push(("start command".to_owned(), start.clone(), String::new()));
-    }
-    if !plan.facts.iter().any(|fact| fact.name == "port") {
-        let port = plan
-            .port
-            .map_or_else(|| "the one that PORT names".to_owned(), |port| port.to_string());
-        lines.push(("port".to_owned(), port, String::new()));
-    }
-    lines.push(("base images".to_owned(), plan.base_images.join(", "), String::new()));
-    let wide = lines
-        .iter()
-        .map(|(name, ..)| clean(name).chars().count())
-        .max()
-        .unwrap_or(0)
-        + 2;
-    for (name, value, because) in lines {
-        let name = clean(&name);
-        let gap = " ".repeat(wide.saturating_sub(name.chars().count()));
-        let because = match because.as_str() {
-            "" => String::new(),
-            because => format!("  {}", output.paint(Tint::Faint, &format!("({because})"))),
-        };
-        let value = output.paint(Tint::Strong, &value.replace('\n', " "));
-        output.line(&format!("{}{gap}{value}{because}", output.paint(Tint::Faint, &name)))?;
-    }
-    for warning in &plan.warnings {
-        output.line(&format!(
-            "{} {}",
-            output.paint(Tint::Warm, "note:"),
-            clean_lines(warning)
-        ))?;
-    }
-    Ok(())
+    // The plan travels as it does in a deployment.
+    let plan: DeploymentPlan = serde_json::to_value(plan)
+        .and_then(serde_json::from_value)
+        .map_err(|cause| ClientError::failed(format!("the plan cannot be shown: {cause}"), ""))?;
+    explanation::print(&plan, output)
 }

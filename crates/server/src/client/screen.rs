@@ -7,7 +7,10 @@ use api::wire::{Deployment, LogLine};
 use domain::{deployment::DeploymentStatus, logs::LogLevel};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::{Output, Tint, clean};
+use super::{
+    explanation,
+    output::{Output, Tint, clean},
+};
 
 /// Shows one deployment.
 pub(crate) struct Screen {
@@ -143,45 +146,18 @@ fn detected(deployment: &Deployment) -> Vec<String> {
     let Some(plan) = &deployment.plan else {
         return Vec::new();
     };
-    let text = |value: &serde_json::Value, key: &str| {
-        value
-            .get(key)
-            .and_then(|text| text.as_str())
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    let mut found = Vec::new();
-    match (text(plan, "provider"), text(plan, "framework")) {
-        (Some(provider), Some(framework)) => found.push(format!("{provider}, {framework}")),
-        (Some(only), None) | (None, Some(only)) => found.push(only),
-        (None, None) => {}
-    }
-    for fact in plan
-        .get("facts")
-        .and_then(|facts| facts.as_array())
-        .into_iter()
-        .flatten()
-    {
-        if let (Some(name), Some(value)) = (text(fact, "name"), text(fact, "value")) {
-            let because = text(fact, "because")
-                .map(|because| format!(" ({because})"))
-                .unwrap_or_default();
-            found.push(format!("{name}: {value}{because}"));
-        }
-    }
-    for warning in plan
-        .get("warnings")
-        .and_then(|warnings| warnings.as_array())
-        .into_iter()
-        .flatten()
-    {
-        found.extend(warning.as_str().map(|warning| format!("note: {warning}")));
-    }
+    let mut found = vec![explanation::application(plan)];
+    found.extend(plan.facts.iter().map(|fact| match fact.because.as_str() {
+        "" => format!("{}: {}", fact.name, fact.value),
+        because => format!("{}: {} ({because})", fact.name, fact.value),
+    }));
+    found.extend(plan.warnings.iter().map(|warning| format!("note: {warning}")));
+    found.retain(|text| !text.is_empty());
     found
 }
 
 /// The seconds of each phase, and how much of the build came from the cache.
-fn durations(deployment: &Deployment) -> String {
+pub(super) fn durations(deployment: &Deployment) -> String {
     let phases = deployment.phases.iter().filter_map(|record| {
         let name = record.phase.name();
         let seconds = record.seconds?;
