@@ -1,15 +1,15 @@
 //! Which applications a repository holds.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Refusal, Settings, plan_alone,
+    Plan, Refusal, Settings, node, plan_alone,
     tree::{Tree, join, shown},
 };
 
-/// An application of a repository, which can be deployed with its folder as the root directory.
+/// An application of a repository, and how it is deployed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
     /// Its folder below the repository's; empty for the repository itself.
@@ -20,6 +20,12 @@ pub struct Application {
     pub framework: Option<String>,
     /// What would be started.
     pub start_command: Option<String>,
+    /// What the root directory has to be: its folder, or the one above that holds what it needs of other packages.
+    #[serde(default)]
+    pub root_directory: String,
+    /// The variables that choose it there.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// As many folders are looked at, nearest first: a repository of thousands has its applications near the top.
@@ -76,26 +82,47 @@ const SIGNS: &[&str] = &[
 pub fn applications(root: &Path) -> Result<Vec<Application>, Refusal> {
     let tree = Tree::open(root)?;
     let mut found: Vec<Application> = Vec::new();
+    // Packages of a workspace, which are deployed by the folder that it begins at.
+    let mut packages: BTreeMap<String, String> = BTreeMap::new();
     for folder in folders_with_signs(&tree) {
-        let above = found.iter().any(|one| is_below(&folder, &one.path));
+        let is_below_another = found.iter().any(|one| is_below(&folder, &one.path));
         let application = if tree.has_file(&join(&folder, "Dockerfile")) {
             Some(Application {
                 path: folder.clone(),
                 provider: "dockerfile".to_owned(),
                 framework: None,
                 start_command: None,
+                root_directory: folder.clone(),
+                variables: BTreeMap::new(),
+            })
+        } else if let Some(above) = packages.get(&folder) {
+            let package = folder.strip_prefix(above).unwrap_or(&folder).trim_start_matches('/');
+            let variables = BTreeMap::from([(node::PACKAGE_VARIABLE.to_owned(), package.to_owned())]);
+            let settings = Settings {
+                variables: variables.clone(),
+                ..Settings::default()
+            };
+            let plan = plan_alone(&root.join(above), &settings).ok();
+            plan.map(|plan| Application {
+                root_directory: above.clone(),
+                variables,
+                ..deployed_as_it_is(folder.clone(), plan)
             })
         } else {
+            if tree.has_file(&join(&folder, "package.json")) {
+                let below = node::packages(&tree.below(&folder)).into_iter();
+                packages.extend(below.map(|package| (join(&folder, &package), folder.clone())));
+            }
             let planned = plan_alone(&root.join(&folder), &Settings::default()).ok();
-            // Pages below an application are its own.
+            // Pages below an application are its own, and a package that alone can be meant has a line of its own.
             planned
-                .filter(|plan| plan.start_command.is_some() && !(above && plan.provider == "static"))
-                .map(|plan| Application {
-                    path: folder.clone(),
-                    provider: plan.provider,
-                    framework: plan.framework,
-                    start_command: plan.start_command.map(|command| shown(&command)),
+                .filter(|plan| plan.start_command.is_some() && !(is_below_another && plan.provider == "static"))
+                .filter(|plan| {
+                    plan.facts
+                        .iter()
+                        .all(|fact| fact.name != "package" || plan.provider != "node")
                 })
+                .map(|plan| deployed_as_it_is(folder.clone(), plan))
         };
         found.extend(application);
         if found.len() == MOST_APPLICATIONS {
@@ -103,6 +130,17 @@ pub fn applications(root: &Path) -> Result<Vec<Application>, Refusal> {
         }
     }
     Ok(found)
+}
+
+fn deployed_as_it_is(folder: String, plan: Plan) -> Application {
+    Application {
+        root_directory: folder.clone(),
+        path: folder,
+        provider: plan.provider,
+        framework: plan.framework,
+        start_command: plan.start_command.map(|command| shown(&command)),
+        variables: BTreeMap::new(),
+    }
 }
 
 /// The folders that may be applications, by the names of their files, nearest first.
@@ -133,7 +171,11 @@ pub(crate) fn advice(root: &Path) -> Option<String> {
     }
     let names = below.iter().take(10).map(|one| {
         let what = one.framework.as_deref().unwrap_or(&one.provider);
-        format!("{} ({})", shown(&one.path), shown(what))
+        let chosen = one.variables.iter().map(|(name, value)| {
+            let folder = shown(&one.root_directory);
+            format!(", by {name}={} in {folder}", shown(value))
+        });
+        format!("{} ({}{})", shown(&one.path), shown(what), chosen.collect::<String>())
     });
     let names: Vec<String> = names.collect();
     match below.len() {

@@ -56,6 +56,14 @@ impl Ignore {
             .find(|pattern| (1..=components.len()).any(|end| matches(&pattern.components, &components[..end])));
         decides.is_some_and(|pattern| !pattern.brings_back)
     }
+
+    /// Whether the path itself is meant, and not only a folder above it: lists of folders are written like this too.
+    pub(crate) fn names(&self, path: &str) -> bool {
+        let components: Vec<&str> = path.split('/').collect();
+        let mut patterns = self.patterns.iter().rev();
+        let decides = patterns.find(|pattern| matches(&pattern.components, &components));
+        decides.is_some_and(|pattern| !pattern.brings_back)
+    }
 }
 
 /// Whether the pattern's components match all of the path's; `**` stands for any number of them. One row of a table

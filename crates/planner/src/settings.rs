@@ -50,6 +50,7 @@ pub(crate) enum Choice {
     RunPackages,
     Provider,
     NodeVersion,
+    NodePackage,
     PythonVersion,
     GoPackage,
     RustVersion,
@@ -80,6 +81,7 @@ impl Choice {
         Self::RunPackages,
         Self::Provider,
         Self::NodeVersion,
+        Self::NodePackage,
         Self::PythonVersion,
         Self::GoPackage,
         Self::RustVersion,
@@ -114,6 +116,7 @@ impl Choice {
         ("packages", "dotnet", Self::DotnetProject),
         ("packages", "go", Self::GoPackage),
         ("packages", "java", Self::JavaModule),
+        ("packages", "node", Self::NodePackage),
         ("packages", "rust", Self::RustBinary),
     ];
 
@@ -146,6 +149,7 @@ impl Choice {
             Self::RunPackages => &["CLICK_DEPLOY_APT_PACKAGES", "RAILPACK_DEPLOY_APT_PACKAGES"],
             Self::Provider => &["CLICK_DEPLOY_PROVIDER"],
             Self::NodeVersion => &["CLICK_DEPLOY_NODE_VERSION", "RAILPACK_NODE_VERSION"],
+            Self::NodePackage => &["CLICK_DEPLOY_NODE_PACKAGE", "RAILPACK_NX_APP"],
             Self::PythonVersion => &["CLICK_DEPLOY_PYTHON_VERSION", "RAILPACK_PYTHON_VERSION"],
             Self::GoPackage => &[
                 "CLICK_DEPLOY_GO_PACKAGE",

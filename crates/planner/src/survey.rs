@@ -31,6 +31,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) release: Option<Command>,
     /// Debian's packages that the user, or the application's own file, asks for.
     packages: Packages,
+    /// Lines of a generated `.dockerignore` that stand before all others.
+    pub(crate) leave_out: Vec<String>,
     facts: Vec<Fact>,
     warnings: Vec<String>,
 }
@@ -87,6 +89,7 @@ impl<'a> Survey<'a> {
             overrides,
             release: None,
             packages: Packages::default(),
+            leave_out: Vec::new(),
             facts: Vec::new(),
             warnings: Vec::new(),
         };
@@ -305,9 +308,8 @@ impl<'a> Survey<'a> {
         let dockerfile = outcome.dockerfile.finish();
         let dockerignore = (!self.tree.has_dockerignore()).then(|| {
             let always = [".git", ".hg", ".svn", "**/.DS_Store", "**/node_modules"];
-            always
-                .iter()
-                .chain(outcome.leave_out)
+            let own = self.leave_out.iter().map(String::as_str);
+            own.chain(always.iter().chain(outcome.leave_out).copied())
                 .map(|pattern| format!("{pattern}\n"))
                 .collect()
         });

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use crate::{Refusal, ignore::Ignore};
@@ -37,10 +38,12 @@ const NOT_THE_APPLICATION: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: PathBuf,
-    ignore: Ignore,
+    /// The folder that paths begin at; empty for the root.
+    folder: String,
+    ignore: Rc<Ignore>,
     has_dockerignore: bool,
     /// How much may still be read for hints.
-    heads_left: Cell<u64>,
+    heads_left: Rc<Cell<u64>>,
 }
 
 /// One entry of a folder.
@@ -62,15 +65,36 @@ impl Tree {
         }
         let mut tree = Self {
             root,
-            ignore: Ignore::default(),
+            folder: String::new(),
+            ignore: Rc::default(),
             has_dockerignore: false,
-            heads_left: Cell::new(ALL_HEADS),
+            heads_left: Rc::new(Cell::new(ALL_HEADS)),
         };
         if let Some(text) = tree.text(".dockerignore")? {
-            tree.ignore = Ignore::parse(&text);
+            tree.ignore = Rc::new(Ignore::parse(&text));
             tree.has_dockerignore = true;
         }
         Ok(tree)
+    }
+
+    /// The same tree with paths that begin at one of its folders, as a package of several sees it.
+    pub(crate) fn below(&self, folder: &str) -> Self {
+        Self {
+            root: self.root.clone(),
+            folder: self.whole(folder),
+            ignore: Rc::clone(&self.ignore),
+            has_dockerignore: self.has_dockerignore,
+            heads_left: Rc::clone(&self.heads_left),
+        }
+    }
+
+    /// The path below the root.
+    fn whole(&self, path: &str) -> String {
+        if path.is_empty() {
+            self.folder.clone()
+        } else {
+            join(&self.folder, path)
+        }
     }
 
     /// Whether the application brings its own `.dockerignore`.
@@ -80,11 +104,14 @@ impl Tree {
 
     /// Whether something of that name is there, whatever it is, in a folder that lies inside the directory.
     pub(crate) fn has(&self, path: &str) -> bool {
+        let whole = self.whole(path);
         let is_inside = || {
-            path.rsplit_once('/')
-                .is_none_or(|(folder, _)| self.inside(folder).is_some())
+            let folder = whole
+                .rsplit_once('/')
+                .map(|(folder, _)| self.root.join(folder).canonicalize());
+            folder.is_none_or(|folder| folder.is_ok_and(|folder| folder.starts_with(&self.root)))
         };
-        !self.ignore.leaves_out(path) && self.root.join(path).symlink_metadata().is_ok() && is_inside()
+        !self.ignore.leaves_out(&whole) && self.root.join(&whole).symlink_metadata().is_ok() && is_inside()
     }
 
     /// Whether a folder of that name is there, inside the directory.
@@ -105,7 +132,7 @@ impl Tree {
     /// The real path, if it lies below the root.
     fn inside(&self, path: &str) -> Option<PathBuf> {
         self.root
-            .join(path)
+            .join(self.whole(path))
             .canonicalize()
             .ok()
             .filter(|found| found.starts_with(&self.root))
@@ -125,7 +152,10 @@ impl Tree {
         if !self.has(path) {
             return Ok(None);
         }
-        let unreadable = |why: String| Refusal::Unreadable { path: shown(path), why };
+        let unreadable = |why: String| Refusal::Unreadable {
+            path: shown(&self.whole(path)),
+            why,
+        };
         let found = self.inside(path).ok_or_else(|| {
             unreadable("it is a link to something that is missing or outside of the application's directory".to_owned())
         })?;
@@ -180,7 +210,7 @@ impl Tree {
                 let entry = entry.ok()?;
                 let name = entry.file_name().into_string().ok()?;
                 let is_folder = entry.file_type().ok()?.is_dir();
-                (!self.ignore.leaves_out(&join(folder, &name))).then_some(Entry { name, is_folder })
+                (!self.ignore.leaves_out(&self.whole(&join(folder, &name)))).then_some(Entry { name, is_folder })
             })
             .collect();
         entries.sort();

@@ -8,7 +8,7 @@ use crate::{
         manager::Manager,
         native,
         package::Package,
-        version,
+        version, workspace,
     },
     survey::Survey,
 };
@@ -60,7 +60,7 @@ fn prepare(survey: &mut Survey<'_>, package: &Package) -> Result<Assets, Refusal
     let major = version::choose(survey, package)?;
     let manager = Manager::detect(survey.tree, package);
     survey.fact("front end's package manager", &manager.described(), &manager.because);
-    let has_workspaces = package.has_workspaces() || survey.tree.has_file("pnpm-workspace.yaml");
+    let has_workspaces = workspace::is_there(survey.tree, package);
     let inputs = install::inputs(survey, package, &manager, has_workspaces);
     let install = (package.has_dependencies() || has_workspaces).then(|| manager.install(false));
     let compiles = native::compiled(package).is_some() || native::from_git(package).is_some();

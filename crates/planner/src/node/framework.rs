@@ -48,6 +48,18 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
+    /// Of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            framework: None,
+            build: None,
+            shape: Shape::Unknown,
+            warning: None,
+            build_environment: &[],
+            tool: None,
+        }
+    }
+
     pub(super) fn new(framework: &'static str, build: &'static str, shape: Shape) -> Self {
         Self {
             framework: Some(framework),
@@ -197,10 +209,7 @@ pub(crate) fn detect(tree: &Tree, package: &Package, has_workspaces: bool) -> Re
 }
 
 fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Refusal> {
-    let has_pages = ["app", "pages", "src/app", "src/pages"]
-        .iter()
-        .any(|folder| tree.has_folder(folder));
-    if !has_pages && package.script("build").is_none() {
+    if !has_next_pages(tree) && package.script("build").is_none() {
         if let Some(kind) = next_of_nx(tree, package)? {
             return Ok(kind);
         }
@@ -235,6 +244,12 @@ fn next(tree: &Tree, package: &Package, has_workspaces: bool) -> Result<Kind, Re
     )?)
 }
 
+/// Whether there is what Next.js makes pages of.
+pub(super) fn has_next_pages(tree: &Tree) -> bool {
+    let folders = ["app", "pages", "src/app", "src/pages"];
+    folders.iter().any(|folder| tree.has_folder(folder))
+}
+
 /// The only application of Next.js in a workspace of Nx, whose own commands have no scripts.
 fn next_of_nx(tree: &Tree, package: &Package) -> Result<Option<Kind>, Refusal> {
     if !tree.has_file("nx.json") || !package.uses("nx") {
@@ -242,10 +257,9 @@ fn next_of_nx(tree: &Tree, package: &Package) -> Result<Option<Kind>, Refusal> {
     }
     let mut folders = tree.code_folders("apps").into_iter().map(|name| join("apps", &name));
     let is_application = |folder: &String| {
-        let has = |name: &str| tree.has_folder(&join(folder, name));
         is_plain_path(folder)
             && !configuration(tree, &join(folder, "next.config")).is_empty()
-            && ["app", "pages", "src/app", "src/pages"].into_iter().any(has)
+            && has_next_pages(&tree.below(folder))
     };
     let (Some(folder), None) = (folders.find(is_application), folders.find(is_application)) else {
         return Ok(None);

@@ -5,13 +5,14 @@ use crate::{
     command::words,
     dockerfile::Variables,
     node::{
-        framework::{Kept, Shape},
+        framework::{Kept, Shape, configuration},
         manager::Manager,
         package::Package,
         start,
     },
     settings::Choice,
     survey::Survey,
+    tree::Tree,
 };
 
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(super) enum Dependencies {
 }
 
 /// Scripts that npm and its kin run on their own while they install.
-const LIFECYCLE: [&str; 5] = ["preinstall", "install", "postinstall", "prepare", "prepublish"];
+pub(super) const LIFECYCLE: [&str; 5] = ["preinstall", "install", "postinstall", "prepare", "prepublish"];
 
 pub(super) fn dependencies(
     survey: &mut Survey<'_>,
@@ -71,13 +72,8 @@ pub(super) fn dependencies(
         );
         return Dependencies::WithTheBuild;
     }
-    if package.uses("next") && survey.tree.has_file("next.config.ts") && !package.runs_with("typescript") {
-        // Without it, Next.js installs it whenever it starts, and ends.
-        survey.fact(
-            "development dependencies",
-            "kept",
-            "Next.js reads next.config.ts with TypeScript when it starts",
-        );
+    if let Some(because) = needed_by_next(survey.tree, package) {
+        survey.fact("development dependencies", "kept", &because);
         return Dependencies::WithTheBuild;
     }
     if package.names("devDependencies").is_empty() {
@@ -119,6 +115,26 @@ pub(super) fn dependencies(
     Dependencies::Pruned
 }
 
+/// Why Next.js, which reads its configuration whenever it starts, needs development dependencies for that.
+pub(super) fn needed_by_next(tree: &Tree, package: &Package) -> Option<String> {
+    if !package.uses("next") {
+        return None;
+    }
+    if tree.has_file("next.config.ts") && !package.runs_with("typescript") {
+        // Without it, Next.js installs it whenever it starts, and ends.
+        return Some("Next.js reads next.config.ts with TypeScript when it starts".to_owned());
+    }
+    let text = configuration(tree, "next.config");
+    let is_loaded = |name: &&str| {
+        ["'", "\"", "`"]
+            .iter()
+            .any(|quote| text.contains(&format!("{quote}{name}{quote}")))
+    };
+    let mut names = package.names("devDependencies").into_iter();
+    let name = names.find(|name| !package.runs_with(name) && is_loaded(name))?;
+    Some(format!("Next.js loads {name} when it starts, by next.config"))
+}
+
 /// What is installed, from what, and seeing which variables; `None` if there is nothing.
 pub(super) fn choose(
     survey: &mut Survey<'_>,
@@ -151,11 +167,22 @@ pub(super) fn choose(
             "workspaces, local packages or install scripts need them",
         );
     }
+    let variables = variables(survey);
+    Ok(Some(Install {
+        command,
+        is_ours: true,
+        inputs,
+        variables,
+    }))
+}
+
+/// The variables that an installation sees: those that its configuration names, and those of the managers.
+pub(super) fn variables(survey: &mut Survey<'_>) -> Variables {
     let configuration: String = Manager::CONFIGURATION
         .iter()
         .map(|file| survey.tree.head(file))
         .collect();
-    let variables = survey.variables(|name| {
+    survey.variables(|name| {
         let named = [
             format!("${{{name}}}"),
             format!("${{{name}-"),
@@ -169,13 +196,7 @@ pub(super) fn choose(
             || name == "NPM_TOKEN"
             || name == "NODE_AUTH_TOKEN"
             || named.iter().any(|text| configuration.contains(text))
-    });
-    Ok(Some(Install {
-        command,
-        is_ours: true,
-        inputs,
-        variables,
-    }))
+    })
 }
 
 /// What an installation reads: little, so that a change of the source leaves it cached; everything where that is unsure.
@@ -197,14 +218,8 @@ pub(super) fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, 
         return Inputs::Everything;
     }
     let mut folders = manager.folders(tree);
-    for script in LIFECYCLE.iter().filter_map(|name| package.script(name)) {
-        let program = words(script).find(|word| *word != "npx").unwrap_or_default();
-        match program {
-            "husky" | "lefthook" | "is-ci" | "simple-git-hooks" => {}
-            "patch-package" => {}
-            "prisma" if !script.contains("--schema") => {}
-            _ => return Inputs::Everything,
-        }
+    if !scripts_are_harmless(package) {
+        return Inputs::Everything;
     }
     let mut files = vec!["package.json".to_owned()];
     files.extend(manager.files(tree));
@@ -218,4 +233,17 @@ pub(super) fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, 
         files.extend(configuration.map(str::to_owned));
     }
     Inputs::Only { files, folders }
+}
+
+/// Whether what runs while installing needs no file of the source.
+pub(super) fn scripts_are_harmless(package: &Package) -> bool {
+    let mut scripts = LIFECYCLE.iter().filter_map(|name| package.script(name));
+    scripts.all(|script| {
+        let program = words(script).find(|word| *word != "npx").unwrap_or_default();
+        match program {
+            "husky" | "lefthook" | "is-ci" | "simple-git-hooks" | "only-allow" | "patch-package" => true,
+            "prisma" => !script.contains("--schema"),
+            _ => false,
+        }
+    })
 }

@@ -56,7 +56,7 @@ pub(crate) struct Manager {
     pub(crate) not_understood: Option<String>,
     /// The application brings Yarn's cache along.
     has_yarn_cache: bool,
-    can_focus: bool,
+    pub(super) can_focus: bool,
 }
 
 /// Where pnpm keeps packages unless told otherwise; not every command of every version can be told.

@@ -1,20 +1,27 @@
 //! Node.js: from `package.json` to what the Dockerfile needs to know.
 
 pub(crate) mod assets;
+mod choice;
+mod elsewhere;
+mod filter;
 mod framework;
 mod install;
 mod manager;
+mod member;
 mod native;
 mod package;
 mod site;
 mod start;
 mod version;
+mod workspace;
 mod write;
+mod write_member;
 
 use framework::{Kept, Shape};
 use install::{Dependencies, Install};
 use manager::{Kind, Manager, Tool};
 use package::Package;
+use workspace::Workspace;
 
 use crate::{
     Refusal,
@@ -68,11 +75,29 @@ pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
         && !tree.has_file("index.html")
 }
 
+/// The folders of the packages of a workspace that can be deployed by themselves.
+pub(crate) fn packages(tree: &Tree) -> Vec<String> {
+    let package = Package::read(tree, "package.json").ok().flatten().unwrap_or_default();
+    let workspace = Workspace::read(tree, &package).unwrap_or_default();
+    let ranked = choice::ranked(tree, &workspace);
+    let deployed = ranked.into_iter().filter(|(place, _)| *place < choice::EXAMPLE);
+    deployed.map(|(_, member)| member.folder.clone()).collect()
+}
+
+/// The variable that chooses one of them.
+pub(crate) const PACKAGE_VARIABLE: &str = "CLICK_DEPLOY_NODE_PACKAGE";
+
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let package = Package::read(survey.tree, "package.json")?.unwrap_or_default();
+    let manager = Manager::detect(survey.tree, &package);
+    let workspace = Workspace::read(survey.tree, &package)?;
+    elsewhere::refuse(survey, &package, &workspace)?;
+    if let Some(member) = choice::choose(survey, &package, &workspace, manager.kind == Kind::Bun)? {
+        return member::plan(survey, &package, &workspace, member, manager);
+    }
     let major = version::choose(survey, &package)?;
-    let manager = manager(survey, &package);
-    let has_workspaces = package.has_workspaces() || survey.tree.has_file("pnpm-workspace.yaml");
+    tell_manager(survey, &package, &manager);
+    let has_workspaces = workspace::is_there(survey.tree, &package);
     if has_workspaces {
         survey.fact(
             "workspaces",
@@ -85,14 +110,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let output_override = survey.output_override()?;
     // What the user says is not spoiled by a framework that could not have run without it.
     let kind = match framework::detect(survey.tree, &package, has_workspaces) {
-        Err(_) if start_override.is_some() || output_override.is_some() => framework::Kind {
-            framework: None,
-            build: None,
-            shape: Shape::Unknown,
-            warning: None,
-            build_environment: &[],
-            tool: None,
-        },
+        Err(_) if start_override.is_some() || output_override.is_some() => framework::Kind::unknown(),
         other => other?,
     };
     if let Some(name) = kind.framework {
@@ -126,26 +144,8 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     };
     tell(survey, &shape);
 
-    let compiled = native::compiled(&package);
-    if let Some(name) = compiled {
-        survey.fact(
-            "compilers",
-            "while installing",
-            &format!("{name} in package.json may have to be compiled"),
-        );
-    }
-    let libraries = native::loaded(&package);
-    if !libraries.is_empty() {
-        survey.fact("system packages", &libraries.join(", "), "compiled packages load them");
-    }
-    let from_git = native::from_git(&package);
-    if let Some(name) = from_git {
-        survey.fact(
-            "git",
-            "while installing",
-            &format!("{name} in package.json comes from a repository"),
-        );
-    }
+    let compiles = native::tell_compiled(survey, &[&package]);
+    let libraries = native::tell_loaded(survey, &[&package]);
     let dependencies = install::dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
     let install = install::choose(survey, &package, &manager, dependencies, has_workspaces)?;
     let install_prunes = install.is_some() && !package.names("devDependencies").is_empty();
@@ -165,13 +165,9 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let tools = tools(survey, &package, &manager, start.as_ref(), build.as_ref(), kind.tool);
     let recipe = Recipe {
         major,
-        runs_manager: manager.kind != Kind::Npm
-            && start
-                .iter()
-                .chain(&survey.release)
-                .any(|command| command.names(manager.kind.name()) || command.names("bunx") || command.names("pnpx")),
+        runs_manager: calls_manager(survey, &manager, start.as_ref()),
         manager,
-        compiles: compiled.is_some() || from_git.is_some(),
+        compiles,
         libraries,
         install,
         build,
@@ -184,7 +180,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         prunes: install_prunes,
     };
     let dockerfile = write::write(&recipe, &survey.caches());
-    let port = start.as_ref().and_then(|start| port(survey, start));
+    let port = start.as_ref().and_then(|start| port(survey, survey.tree, start));
     let start_command = start.map_or_else(|| caddy::START.to_owned(), |start| start.text().to_owned());
     Ok(Outcome {
         provider: "node",
@@ -196,8 +192,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     })
 }
 
-fn manager(survey: &mut Survey<'_>, package: &Package) -> Manager {
-    let manager = Manager::detect(survey.tree, package);
+fn tell_manager(survey: &mut Survey<'_>, package: &Package, manager: &Manager) {
     survey.fact("package manager", &manager.described(), &manager.because);
     if let Some(text) = &manager.not_understood {
         survey.warn(&format!(
@@ -214,7 +209,6 @@ fn manager(survey: &mut Survey<'_>, package: &Package) -> Manager {
     if manager.lock.is_none() && package.has_dependencies() {
         survey.warn("There is no lock file, so each build may get other versions of the dependencies. Commit one.");
     }
-    manager
 }
 
 fn build(
@@ -235,6 +229,13 @@ fn build(
     };
     survey.fact("build command", &text, because);
     Command::parse(&text, because).map(Some)
+}
+
+/// Whether what runs calls the package manager, where that is not there anyway.
+fn calls_manager(survey: &Survey<'_>, manager: &Manager, start: Option<&Command>) -> bool {
+    let names = [manager.kind.name(), "bunx", "pnpx"];
+    let mut commands = start.into_iter().chain(&survey.release);
+    manager.kind != Kind::Npm && commands.any(|command| names.iter().any(|name| command.names(name)))
 }
 
 /// Programs that the commands call and nothing installs.
@@ -295,8 +296,8 @@ fn shape(
     }
     let scripts = package.names("scripts");
     let advice = if has_workspaces {
-        "Several packages are in this repository: set the start command, for example `npm run start --workspace=NAME`, \
-         or set the root directory to the package."
+        "Several packages are in this repository, and none says how it is started: name one in the variable \
+         CLICK_DEPLOY_NODE_PACKAGE, or set the start command, for example `npm run start --workspace=NAME`."
     } else if is_built {
         "If the build writes files to be served, set the output directory (such as dist). If it makes a server, set the \
          start command, or add a start script."
@@ -333,7 +334,7 @@ fn tell(survey: &mut Survey<'_>, shape: &Shape) {
     }
 }
 
-fn port(survey: &mut Survey<'_>, start: &Command) -> Option<u16> {
+fn port(survey: &mut Survey<'_>, tree: &Tree, start: &Command) -> Option<u16> {
     if let Some(port) = start.literal_port() {
         survey.fact("port", &port.to_string(), "the start command names it");
         return Some(port);
@@ -341,7 +342,7 @@ fn port(survey: &mut Survey<'_>, start: &Command) -> Option<u16> {
     if start.text().contains("PORT") {
         return None;
     }
-    let (port, path) = start::port_in_source(survey.tree, start)?;
+    let (port, path) = start::port_in_source(tree, start)?;
     survey.fact(
         "port",
         &port.to_string(),

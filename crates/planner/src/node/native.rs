@@ -1,6 +1,6 @@
 //! Packages whose installation may compile C or C++.
 
-use crate::node::package::Package;
+use crate::{node::package::Package, survey::Survey};
 
 const COMPILED: &[&str] = &[
     "argon2",
@@ -50,13 +50,6 @@ const LOADED: &[(&str, &str)] = &[
     ("pg-native", "libpq5"),
 ];
 
-pub(crate) fn loaded(package: &Package) -> Vec<&'static str> {
-    let used = LOADED.iter().filter(|(name, _)| package.uses(name));
-    let mut libraries: Vec<&str> = used.map(|(_, library)| *library).collect();
-    libraries.dedup();
-    libraries
-}
-
 /// A dependency that comes from a Git repository, which the small image has no program for.
 pub(crate) fn from_git(package: &Package) -> Option<&str> {
     const HOSTS: &[&str] = &["git+", "git:", "git@", "github:", "gitlab:", "bitbucket:"];
@@ -78,4 +71,32 @@ pub(crate) fn from_git(package: &Package) -> Option<&str> {
 /// The first package that is known to compile.
 pub(crate) fn compiled(package: &Package) -> Option<&'static str> {
     COMPILED.iter().copied().find(|name| package.uses(name))
+}
+
+/// Whether anything among these packages is compiled, or comes from a repository; and tells it.
+pub(super) fn tell_compiled(survey: &mut Survey<'_>, packages: &[&Package]) -> bool {
+    let compiled = packages.iter().find_map(|package| compiled(package));
+    if let Some(name) = compiled {
+        let because = format!("{name} in package.json may have to be compiled");
+        survey.fact("compilers", "while installing", &because);
+    }
+    let from_git = packages.iter().find_map(|package| from_git(package));
+    if let Some(name) = from_git {
+        let because = format!("{name} in package.json comes from a repository");
+        survey.fact("git", "while installing", &because);
+    }
+    compiled.is_some() || from_git.is_some()
+}
+
+/// The libraries of the system that these packages load, told.
+pub(super) fn tell_loaded(survey: &mut Survey<'_>, packages: &[&Package]) -> Vec<&'static str> {
+    let used = LOADED
+        .iter()
+        .filter(|(name, _)| packages.iter().any(|package| package.uses(name)));
+    let mut libraries: Vec<&str> = used.map(|(_, library)| *library).collect();
+    libraries.dedup();
+    if !libraries.is_empty() {
+        survey.fact("system packages", &libraries.join(", "), "compiled packages load them");
+    }
+    libraries
 }

@@ -23,6 +23,11 @@ impl Package {
         Ok(Some(Self { value }))
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(value: Value) -> Self {
+        Self { value }
+    }
+
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Value> {
         path.iter().try_fold(&self.value, |value, key| value.get(key))
     }
@@ -69,6 +74,16 @@ impl Package {
         ["dependencies", "optionalDependencies", "devDependencies"]
             .iter()
             .any(|kind| !self.names(kind).is_empty())
+    }
+
+    /// The patterns of the folders that hold other packages.
+    pub(crate) fn workspaces(&self) -> Vec<&str> {
+        let list = self
+            .at(&["workspaces"])
+            .map(|value| value.get("packages").unwrap_or(value));
+        let list = list.and_then(Value::as_array);
+        list.map(|list| list.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default()
     }
 
     pub(crate) fn has_workspaces(&self) -> bool {

@@ -146,8 +146,11 @@ impl Writer<'_> {
     /// The beginning of a stage in which things are installed.
     fn base(&mut self, image: &str, stage: Option<&str>, with_manager: bool) {
         self.file.from(image, stage);
-        self.file.workdir("/app");
         self.runs = stage.is_none();
+        if self.runs {
+            self.file.install_packages(&self.recipe.libraries);
+        }
+        self.file.workdir("/app");
         if self.runs {
             self.file.account();
         }

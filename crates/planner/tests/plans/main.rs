@@ -10,6 +10,7 @@ mod go;
 mod hostile;
 mod java;
 mod node;
+mod node_workspaces;
 mod of_others;
 mod overrides;
 mod php;

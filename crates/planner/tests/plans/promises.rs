@@ -33,7 +33,12 @@ pub(crate) fn check(plan: &Plan) {
                 && ["[", "CMD [", "RUN ["]
                     .iter()
                     .any(|start| line.trim_start().starts_with(start));
-            assert!(is_json || !line.contains(new), "{new} is too new in {line}");
+            // A flag of COPY; `tar` has one of that name for as long as there are Dockerfiles.
+            let is_of_tar = new == "--exclude" && line.contains("tar ") && !line.starts_with("COPY");
+            assert!(
+                is_json || is_of_tar || !line.contains(new),
+                "{new} is too new in {line}"
+            );
         }
         if let Some(json) = line
             .strip_prefix("CMD ")

@@ -1,0 +1,5 @@
+import { Button } from '@shop/ui/button';
+
+export default function Page() {
+  return <Button />;
+}
