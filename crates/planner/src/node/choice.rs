@@ -82,7 +82,14 @@ pub(super) fn choose<'a>(
     let is_told = survey.chosen(Choice::Start).is_some()
         || survey.chosen(Choice::Output).is_some()
         || survey.procfile.start.is_some();
-    if is_told || root_starts(survey.tree, package, has_bun) {
+    if is_told {
+        return Ok(None);
+    }
+    if let Some(member) = delegate(package, workspace) {
+        survey.fact("package", &member.folder, "scripts.start in package.json starts it");
+        return Ok(Some(member));
+    }
+    if root_starts(survey.tree, package, has_bun) {
         return Ok(None);
     }
     let found = applications(survey.tree, workspace);
@@ -177,7 +184,18 @@ fn root_starts(tree: &Tree, package: &Package, has_bun: bool) -> bool {
         return true;
     }
     let build = package.script("build").unwrap_or_default();
-    let is_for_all = words(build).any(|word| {
+    if builds_packages(build) || (package.uses("next") && !framework::has_next_pages(tree)) {
+        return false;
+    }
+    framework::detect(tree, package, true).is_ok_and(|kind| match kind.shape {
+        Shape::Unknown => false,
+        _ => is_a_site_or_server(tree, package, &kind),
+    })
+}
+
+/// Whether a build script of the root does nothing but call those of packages.
+fn builds_packages(script: &str) -> bool {
+    let is_sign = |word: &str| {
         matches!(
             word,
             "turbo"
@@ -186,20 +204,56 @@ fn root_starts(tree: &Tree, package: &Package, has_bun: bool) -> bool {
                 | "moon"
                 | "-r"
                 | "--recursive"
+                | "-F"
                 | "--filter"
+                | "-w"
                 | "-ws"
-                | "--workspaces"
+                | "workspace"
                 | "workspaces"
-        ) || word.starts_with("--workspace")
-            || word.starts_with("--filter=")
-    });
-    if is_for_all || (package.uses("next") && !framework::has_next_pages(tree)) {
-        return false;
+        ) || ["--filter=", "--workspace", "--prefix"]
+            .iter()
+            .any(|start| word.starts_with(start))
+    };
+    words(script).any(is_sign) || script.starts_with("cd ")
+}
+
+/// The package that the root's start script does nothing but start.
+fn delegate<'a>(package: &Package, workspace: &'a Workspace) -> Option<&'a Member> {
+    let script = package.script("start")?;
+    let build = package.script("build");
+    let has_companions = ["prestart", "prebuild", "postbuild"]
+        .iter()
+        .any(|name| package.script(name).is_some());
+    if has_companions || build.is_some_and(|build| !builds_packages(build)) {
+        return None;
     }
-    framework::detect(tree, package, true).is_ok_and(|kind| match kind.shape {
-        Shape::Unknown => false,
-        _ => is_a_site_or_server(tree, package, &kind),
-    })
+    let (named, rest) = match script.strip_prefix("cd ").and_then(|rest| rest.split_once("&&")) {
+        Some((folder, rest)) => (Some(folder.trim()), rest),
+        None => (None, script),
+    };
+    let mut words = words(rest);
+    if !matches!(words.next()?, "npm" | "pnpm" | "yarn" | "bun" | "turbo") {
+        return None;
+    }
+    let (mut named, mut starts) = (named, false);
+    while let Some(word) = words.next() {
+        let value = match word {
+            "start" => {
+                starts = true;
+                continue;
+            }
+            "run" => continue,
+            "-w" | "--workspace" | "-F" | "--filter" | "--prefix" | "workspace" | "-C" | "--dir" => words.next()?,
+            _ => word.strip_prefix("--").and_then(|option| option.split_once('='))?.1,
+        };
+        if named.replace(value).is_some() {
+            return None;
+        }
+    }
+    match workspace.meant_by(named?.trim_start_matches("./")).as_slice() {
+        [member] if starts && member.package.script("start").is_some() => Some(member),
+        _ => None,
+    }
 }
 
 fn names<'a>(members: impl Iterator<Item = &'a Member>) -> String {

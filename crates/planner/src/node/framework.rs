@@ -97,10 +97,19 @@ pub(super) fn own_start(package: &Package, but_not: &[&str]) -> Result<Option<Sh
     if begins_with_any(&start, but_not) {
         return Ok(None);
     }
+    // What Nitro writes holds the packages that it needs.
+    let is_of_nitro = matches!(
+        start.text(),
+        "node .output/server/index.mjs" | "node ./.output/server/index.mjs"
+    );
     Ok(Some(Shape::Process {
         start,
         because: "scripts.start in package.json".to_owned(),
-        kept: Kept::Everything,
+        kept: if is_of_nitro {
+            Kept::Folder(".output")
+        } else {
+            Kept::Everything
+        },
     }))
 }
 
@@ -296,15 +305,7 @@ fn nuxt(package: &Package) -> Result<Kind, Refusal> {
             )?,
         });
     }
-    if let Some(own) = own_start(
-        package,
-        &[
-            "nuxt",
-            "nuxi",
-            "node .output/server/index.mjs",
-            "node ./.output/server/index.mjs",
-        ],
-    )? {
+    if let Some(own) = own_start(package, &["nuxt", "nuxi"])? {
         return kind(own);
     }
     kind(process(
@@ -428,7 +429,7 @@ fn tanstack_start(tree: &Tree, package: &Package) -> Result<Kind, Refusal> {
     }
     let text = configuration(tree, "vite.config");
     if package.uses("vinxi") || text.contains("nitro") {
-        let shape = process("node .output/server/index.mjs", "Nitro", Kept::Everything)?;
+        let shape = process("node .output/server/index.mjs", "Nitro", Kept::Folder(".output"))?;
         let build = if package.uses("vinxi") {
             "vinxi build"
         } else {
@@ -475,7 +476,11 @@ fn generic(package: &Package) -> Result<Kind, Refusal> {
                 .iter()
                 .any(|name| framework == Some(*name)) =>
         {
-            process("node .output/server/index.mjs", "the framework", Kept::Everything)?
+            process(
+                "node .output/server/index.mjs",
+                "the framework",
+                Kept::Folder(".output"),
+            )?
         }
         shape => shape,
     };

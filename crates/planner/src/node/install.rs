@@ -6,7 +6,7 @@ use crate::{
     dockerfile::Variables,
     node::{
         framework::{Kept, Shape, configuration},
-        manager::Manager,
+        manager::{self, Manager},
         package::Package,
         start,
     },
@@ -98,6 +98,13 @@ pub(super) fn dependencies(
     let has_scripts = LIFECYCLE.iter().any(|name| package.script(name).is_some());
     if !is_built && !has_scripts {
         return Dependencies::Installed;
+    }
+    if manager.kind == manager::Kind::Bun
+        && let Some(script) = changing_script(package)
+    {
+        let because = format!("an install script may have changed them: {script}");
+        survey.fact("development dependencies", "kept", &because);
+        return Dependencies::WithTheBuild;
     }
     if manager.prune().is_none() {
         survey.fact(
@@ -233,6 +240,25 @@ pub(super) fn inputs(survey: &Survey<'_>, package: &Package, manager: &Manager, 
         files.extend(configuration.map(str::to_owned));
     }
     Inputs::Only { files, folders }
+}
+
+/// A script of the package's own that may change what was installed.
+pub(super) fn changing_script(package: &Package) -> Option<&str> {
+    const HARMLESS: &[&str] = &[
+        "husky",
+        "lefthook",
+        "is-ci",
+        "simple-git-hooks",
+        "only-allow",
+        "nuxt",
+        "nuxi",
+        "svelte-kit",
+    ];
+    let scripts = ["preinstall", "install", "postinstall"].into_iter();
+    scripts.filter_map(|name| package.script(name)).find(|script| {
+        let program = words(script).find(|word| *word != "npx").unwrap_or_default();
+        !HARMLESS.contains(&program)
+    })
 }
 
 /// Whether what runs while installing needs no file of the source.

@@ -279,7 +279,12 @@ impl Manager {
             Kind::Pnpm => "CI=true pnpm prune --prod --ignore-scripts".to_owned(),
             Kind::YarnClassic => format!("{} --ignore-scripts --prefer-offline", self.install(true)),
             Kind::YarnBerry if self.can_focus => self.install(true),
-            Kind::YarnBerry | Kind::Bun => return None,
+            // It only adds, so what is there goes; and so do scripts that want what is not there any more.
+            Kind::Bun => format!(
+                "npm pkg delete scripts && rm -rf node_modules && {}",
+                self.install(true)
+            ),
+            Kind::YarnBerry => return None,
         })
     }
 

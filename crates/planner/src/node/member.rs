@@ -3,11 +3,12 @@
 use crate::{
     Refusal, caddy,
     caddy::Missing,
-    command::{Command, words},
+    command::Command,
     dockerfile::Variables,
     json,
     node::{
         self,
+        browser::Browser,
         filter::Selection,
         framework::{self, Kept, Kind, Shape},
         install,
@@ -44,6 +45,7 @@ pub(super) struct Recipe {
     pub(super) manager: Manager,
     pub(super) compiles: bool,
     pub(super) libraries: Vec<&'static str>,
+    pub(super) browser: Browser,
     /// Files and folders that are there before installing; `None`: all.
     pub(super) inputs: Option<(Vec<String>, Vec<&'static str>)>,
     /// The command that installs what the build needs, and whether its text is somebody else's.
@@ -116,6 +118,7 @@ pub(super) fn plan(
         },
         other => other,
     };
+    let shape = node::with_room_for_release(survey, shape);
     node::tell(survey, &shape);
     let start = match &shape {
         Shape::Process { start, .. } => Some(start.clone()),
@@ -124,7 +127,9 @@ pub(super) fn plan(
 
     let built_of: Vec<&Package> = needed.iter().map(|one| &one.package).chain([root]).collect();
     let compiles = native::tell_compiled(survey, &built_of);
-    let libraries = native::tell_loaded(survey, &built_of);
+    let mut libraries = native::tell_loaded(survey, &built_of);
+    let browser = Browser::find(survey, &built_of);
+    libraries.extend(browser.packages());
     let own_install = survey.chosen_command(Choice::Install, "install command")?;
     let stays = reason_to_keep(survey, &tree, member, &running, root, start.as_ref(), &manager);
     let is_process = matches!(
@@ -193,6 +198,7 @@ pub(super) fn plan(
         manager,
         compiles,
         libraries,
+        browser,
         inputs,
         install,
         install_variables,
@@ -400,18 +406,7 @@ fn reason_to_keep(
             return Some(format!("the {what} command uses {name}"));
         }
     }
-    let script = packages().flat_map(|package| {
-        let scripts = ["preinstall", "install", "postinstall"];
-        scripts.into_iter().filter_map(|name| package.script(name))
-    });
-    let matters = |script: &str| {
-        let program = words(script).find(|word| *word != "npx").unwrap_or_default();
-        !matches!(
-            program,
-            "husky" | "lefthook" | "is-ci" | "simple-git-hooks" | "only-allow" | "nuxt" | "nuxi" | "svelte-kit"
-        )
-    };
-    if let Some(script) = script.into_iter().find(|script| matters(script)) {
+    if let Some(script) = packages().find_map(install::changing_script) {
         return Some(format!("an install script may have changed them: {script}"));
     }
     (!manager.can_leave_out()).then(|| format!("{} cannot leave them out", manager.described()))

@@ -1,6 +1,7 @@
 //! Node.js: from `package.json` to what the Dockerfile needs to know.
 
 pub(crate) mod assets;
+mod browser;
 mod choice;
 mod elsewhere;
 mod filter;
@@ -17,6 +18,7 @@ mod workspace;
 mod write;
 mod write_member;
 
+use browser::Browser;
 use framework::{Kept, Shape};
 use install::{Dependencies, Install};
 use manager::{Kind, Manager, Tool};
@@ -52,6 +54,7 @@ struct Recipe {
     /// Libraries that what was compiled loads when it runs.
     libraries: Vec<&'static str>,
     install: Option<Install>,
+    browser: Browser,
     /// The build command, and whether its text is somebody else's.
     build: Option<Command>,
     build_variables: Variables,
@@ -142,10 +145,13 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         },
         other => other,
     };
+    let shape = with_room_for_release(survey, shape);
     tell(survey, &shape);
 
     let compiles = native::tell_compiled(survey, &[&package]);
-    let libraries = native::tell_loaded(survey, &[&package]);
+    let mut libraries = native::tell_loaded(survey, &[&package]);
+    let browser = Browser::find(survey, &[&package]);
+    libraries.extend(browser.packages());
     let dependencies = install::dependencies(survey, &package, &manager, &shape, build.is_some(), has_workspaces);
     let install = install::choose(survey, &package, &manager, dependencies, has_workspaces)?;
     let install_prunes = install.is_some() && !package.names("devDependencies").is_empty();
@@ -169,6 +175,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         manager,
         compiles,
         libraries,
+        browser,
         install,
         build,
         build_variables,
@@ -316,6 +323,22 @@ fn shape(
         found: crate::tree::shown(&found),
         advice: advice.to_owned(),
     })
+}
+
+/// A release command may call anything that is installed.
+fn with_room_for_release(survey: &Survey<'_>, shape: Shape) -> Shape {
+    match shape {
+        Shape::Process {
+            start,
+            because,
+            kept: Kept::Folder(_),
+        } if survey.release.is_some() => Shape::Process {
+            start,
+            because,
+            kept: Kept::Everything,
+        },
+        other => other,
+    }
 }
 
 fn tell(survey: &mut Survey<'_>, shape: &Shape) {

@@ -130,6 +130,7 @@ impl Writer<'_> {
                 self.file.copy_from_owned("build", "/out/", "./");
             }
         }
+        self.recipe.browser.link(&mut self.file, "/app");
         self.file.run_as_its_owner();
         self.file.start(&start.as_process());
     }
@@ -156,6 +157,7 @@ impl Writer<'_> {
         }
         let mut environment = vec![PATH];
         environment.extend(self.recipe.manager.environment());
+        environment.extend(self.recipe.browser.while_installing());
         if self.recipe.compiles {
             // Headers of Node.js are in the image; node-gyp would download them otherwise.
             environment.push(("npm_config_nodedir", "/usr/local"));
@@ -304,6 +306,7 @@ impl Writer<'_> {
             }
         }
         environment.extend([("NODE_ENV", "production"), ("HOST", "0.0.0.0"), ("HOSTNAME", "0.0.0.0")]);
+        environment.extend(self.recipe.browser.while_running());
         self.file.env(&environment);
     }
 }

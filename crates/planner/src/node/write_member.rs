@@ -96,6 +96,7 @@ impl Writer<'_> {
                 self.file.copy_from_owned("build", "/out/", "./");
             }
         }
+        self.recipe.browser.link(&mut self.file, &format!("/app/{folder}"));
         if !self.recipe.runs_in.is_empty() {
             self.file.workdir(&format!("/app/{}", self.recipe.runs_in));
         }
@@ -115,6 +116,7 @@ impl Writer<'_> {
         let path = self.path();
         let mut environment = vec![("PATH", path.as_str())];
         environment.extend(self.recipe.manager.environment());
+        environment.extend(self.recipe.browser.while_installing());
         if self.recipe.compiles {
             // Headers of Node.js are in the image; node-gyp would download them otherwise.
             environment.push(("npm_config_nodedir", "/usr/local"));
@@ -207,6 +209,7 @@ impl Writer<'_> {
             environment.extend(self.recipe.manager.environment());
         }
         environment.extend([("NODE_ENV", "production"), ("HOST", "0.0.0.0"), ("HOSTNAME", "0.0.0.0")]);
+        environment.extend(self.recipe.browser.while_running());
         self.file.env(&environment);
     }
 

@@ -613,3 +613,31 @@ fn a_version_that_gets_no_fixes_any_more_is_warned_of() {
     let warned = |text: &str| plan.warnings.iter().any(|warning| warning.contains(text));
     assert!(warned("no security fixes since April 2026"), "{:?}", plan.warnings);
 }
+
+#[test]
+fn what_drives_a_browser_gets_that_of_debian() {
+    let of = |json: &str| plan(&[package(json), LOCK, ("a.js", "")]);
+    let puppeteer = of(r#"{"scripts":{"start":"node a.js"},"dependencies":{"puppeteer":"24","bcrypt":"5"}}"#);
+    let last_stage = puppeteer.dockerfile.rsplit("FROM ").next().unwrap();
+    assert!(last_stage.contains("chromium fonts-liberation"), "{last_stage}");
+    assert!(last_stage.contains("PUPPETEER_EXECUTABLE_PATH=/usr/bin/chromium"));
+    assert!(puppeteer.dockerfile.contains("PUPPETEER_SKIP_DOWNLOAD=true"));
+    assert!(fact(&puppeteer, "browser").1.contains("--no-sandbox"));
+    let playwright = of(r#"{"scripts":{"start":"node a.js"},"dependencies":{"playwright":"1"}}"#).dockerfile;
+    let order = [
+        "npm ci",
+        "PLAYWRIGHT_BROWSERS_PATH=/opt/playwright",
+        "symlinkSync('/usr/bin/chromium', path)",
+        "USER",
+    ];
+    assert!(
+        order.map(|part| playwright.find(part).unwrap()).is_sorted(),
+        "{playwright}"
+    );
+    // Tests are not run here, and their browser is not downloaded.
+    let tests = of(r#"{"scripts":{"start":"node a.js","build":"x"},"devDependencies":{"puppeteer":"24"}}"#).dockerfile;
+    assert!(
+        !tests.contains("chromium ") && tests.contains("PUPPETEER_SKIP_DOWNLOAD"),
+        "{tests}"
+    );
+}

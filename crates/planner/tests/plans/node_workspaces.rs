@@ -347,3 +347,40 @@ fn hostile_folders_and_names_reach_no_command() {
         plan.dockerfile
     );
 }
+
+#[test]
+fn a_root_that_only_starts_a_package_means_that_package() {
+    let chosen = |scripts: &str| {
+        let root = format!(r#"{{"workspaces": ["apps/*", "packages/*"], "scripts": {{{scripts}}}}}"#);
+        let files = [&[("package.json", root.as_str()), NPM], &REPOSITORY[1..]].concat();
+        let plan = plan(&files);
+        let found = plan.facts.iter().find(|fact| fact.name == "package");
+        found.map(|fact| (fact.value.clone(), fact.because.clone()))
+    };
+    for start in [
+        "cd apps/api && npm start",
+        "cd ./apps/api && yarn run start",
+        "npm run start --workspace=api",
+        "npm start -w apps/api",
+        "pnpm --filter api start",
+        "yarn workspace api start",
+        "bun run --filter=api start",
+        "turbo run start --filter=api",
+        "npm --prefix apps/api start",
+    ] {
+        let (folder, because) = chosen(&format!(r#""build": "turbo build", "start": "{start}""#)).expect(start);
+        assert_eq!(folder, "apps/api", "{start}");
+        assert!(because.starts_with("scripts.start in package.json:1"), "{because}");
+    }
+    for other in [
+        "npm start --workspace=api && echo x",
+        "npm start --workspaces",
+        "turbo run start",
+        "cd apps/api && node dist/main.js",
+        "pnpm --filter api --filter site start",
+        "pnpm --filter site start",
+    ] {
+        assert_eq!(chosen(&format!(r#""start": "{other}""#)), None, "{other}");
+    }
+    assert_eq!(chosen(r#""build": "node make.js", "start": "npm start -w api""#), None);
+}
