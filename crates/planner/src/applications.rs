@@ -52,6 +52,7 @@ const SIGNS: &[&str] = &[
     "go.mod",
     "index.html",
     "index.php",
+    "main.go",
     "main.py",
     "manage.py",
     "mix.exs",

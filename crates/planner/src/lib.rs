@@ -193,6 +193,8 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Python)
     } else if node::is_a_lone_script(tree) {
         Ok(Provider::Node)
+    } else if go::is_a_lone_program(tree) {
+        Ok(Provider::Go)
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Ok(Provider::Static)
     } else if shell::is_there(survey) {

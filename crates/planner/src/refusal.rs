@@ -10,7 +10,7 @@ use serde::Serialize;
 pub enum Refusal {
     /// No language was recognized.
     #[error(
-        "no application was recognized. Looked for composer.json or index.php (PHP), go.mod (Go), pom.xml or build.gradle \
+        "no application was recognized. Looked for composer.json or index.php (PHP), go.mod or main.go (Go), pom.xml or build.gradle \
          (Java), Cargo.toml (Rust), Gemfile (Ruby), mix.exs (Elixir), requirements.txt, pyproject.toml, Pipfile, manage.py \
          or main.py (Python), deno.json (Deno), a project file (.NET), package.json (Node.js), Staticfile or index.html \
          (static site), and start.sh (shell). Found {seen}. {advice}"

@@ -2,10 +2,14 @@
 
 mod module;
 mod programs;
+mod without_modules;
 mod write;
+
+pub(crate) use without_modules::is_a_lone_program;
 
 use module::Module;
 use programs::Program;
+use without_modules::Layout;
 
 use crate::{
     Refusal, bases,
@@ -22,6 +26,7 @@ const LEAVE_OUT: &[&str] = &[];
 /// Everything that the Dockerfile of a Go application depends on.
 #[derive(Debug)]
 struct Recipe {
+    layout: Layout,
     install: Option<Command>,
     install_variables: Variables,
     build: Build,
@@ -53,15 +58,30 @@ enum Start {
 }
 
 pub(crate) fn is_there(tree: &Tree) -> bool {
+    has_module(tree) || without_modules::is_there(tree)
+}
+
+fn has_module(tree: &Tree) -> bool {
     tree.has("go.mod") || tree.has("go.work")
 }
 
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
-    let module = Module::parse(&survey.tree.text("go.mod")?.unwrap_or_default());
+    let start_override = survey.start_override()?;
+    let (layout, mut module) = if has_module(survey.tree) {
+        let module = Module::parse(&survey.tree.text("go.mod")?.unwrap_or_default());
+        (Layout::Module, module)
+    } else {
+        without_modules::read(survey, start_override.as_ref())?
+    };
     module.check_version()?;
     let asks = module.version.as_deref().map_or_else(
-        || "go.mod asks for none".to_owned(),
-        |version| format!("go.mod asks for {version}, which newer toolchains compile too"),
+        || "nothing asks for another".to_owned(),
+        |version| {
+            format!(
+                "{} asks for {version}, which newer toolchains compile too",
+                module.said_in()
+            )
+        },
     );
     survey.fact("go version", &format!("1.{}", bases::GO_MINOR), &asks);
     if survey.tree.has_file("vendor/modules.txt") {
@@ -77,7 +97,6 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
 
     let install = survey.chosen_command(Choice::Install, "install command")?;
     let custom_build = survey.chosen_command(Choice::Build, "build command")?;
-    let start_override = survey.start_override()?;
     let (build, start, program) = match custom_build {
         Some(command) => {
             let start = match start_override {
@@ -88,6 +107,9 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         }
         None => {
             let program = choose(survey, &module)?;
+            if layout != Layout::Module {
+                module.required = without_modules::dependencies(survey.tree, &module, &program)?;
+            }
             let output = output(survey, &module, &program, start_override.as_ref());
             // `-tags` on the command line would replace those of the user's GOFLAGS.
             let embeds_zones = !survey.settings.variables.contains_key("GOFLAGS");
@@ -123,13 +145,14 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     }
     let framework = framework(&module);
     if let Some(framework) = framework {
-        survey.fact("framework", framework, "go.mod");
+        survey.fact("framework", framework, module.said_in());
     }
     let start_command = match &start {
         Start::Program(path) => path.clone(),
         Start::Command(command) => command.text().to_owned(),
     };
     let recipe = Recipe {
+        layout,
         install_variables: survey.variables(|name| install.is_some() || name.starts_with("GO")),
         install,
         build,
@@ -185,7 +208,16 @@ fn choose(survey: &mut Survey<'_>, module: &Module) -> Result<Program, Refusal> 
     let names = [module.program(), "server", "web", "api", "app", "http"];
     let named = names.iter().filter(|name| !name.is_empty());
     let likely = named
-        .filter_map(|name| programs.iter().find(|program| program.name() == *name))
+        .filter_map(|name| {
+            let ends = |program: &&Program| {
+                program
+                    .name()
+                    .strip_suffix(*name)
+                    .is_some_and(|rest| rest.ends_with(['-', '_']))
+            };
+            let is_it = programs.iter().find(|program| program.name() == *name);
+            is_it.or_else(|| programs.iter().find(ends))
+        })
         .next();
     if let Some(program) = likely {
         let because = format!(
@@ -271,7 +303,7 @@ fn needs_c(survey: &mut Survey<'_>, module: &Module, program: Option<&Program>) 
         Some("1") => Some("the variable CGO_ENABLED".to_owned()),
         Some(_) => None,
         None => module::needs_c(module)
-            .map(|name| format!("{name} in go.mod"))
+            .map(|name| format!("it requires {name}"))
             .or_else(|| {
                 program
                     .filter(|program| program.imports_c)
@@ -291,6 +323,11 @@ fn has_files(tree: &Tree) -> bool {
         "go.sum",
         "go.work",
         "go.work.sum",
+        "Godeps.json",
+        "Gopkg.lock",
+        "Gopkg.toml",
+        "glide.lock",
+        "glide.yaml",
         "vendor",
         "Makefile",
         "Procfile",

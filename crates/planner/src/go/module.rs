@@ -9,6 +9,8 @@ pub(crate) struct Module {
     pub(crate) path: String,
     /// The version after `go`.
     pub(crate) version: Option<String>,
+    /// Where that is said, if not in `go.mod`.
+    pub(crate) said_in: Option<&'static str>,
     /// Paths of all required modules.
     pub(crate) required: Vec<String>,
 }
@@ -47,6 +49,11 @@ impl Module {
         self.path.rsplit('/').find(|part| !is_major(part)).unwrap_or_default()
     }
 
+    /// The file that says all this.
+    pub(crate) fn said_in(&self) -> &'static str {
+        self.said_in.unwrap_or("go.mod")
+    }
+
     /// The version to compile with, or why there is none.
     pub(crate) fn check_version(&self) -> Result<(), Refusal> {
         let Some(version) = &self.version else { return Ok(()) };
@@ -66,10 +73,9 @@ impl Module {
         }
         Err(Refusal::Version {
             wanted: format!("Go {}", shown(version)),
-            because: "go in go.mod".to_owned(),
+            because: format!("in {}", self.said_in()),
             offered: format!("Go 1.{}, which compiles every older module", bases::GO_MINOR),
-            advice: "Lower the version in go.mod if the code allows it, or add a Dockerfile with a newer image."
-                .to_owned(),
+            advice: "Lower the version there if the code allows it, or add a Dockerfile with a newer image.".to_owned(),
         })
     }
 }

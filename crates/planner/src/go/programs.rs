@@ -13,6 +13,71 @@ pub(crate) struct Program {
     pub(crate) port: Option<u16>,
 }
 
+/// Sources that belong to one package, as far as their names say.
+fn sources(tree: &Tree, folder: &str) -> impl Iterator<Item = String> {
+    let is_source = |name: &str| name.ends_with(".go") && !name.ends_with("_test.go");
+    let entries = tree.entries(folder).into_iter();
+    let folder = folder.to_owned();
+    entries
+        .filter(move |entry| !entry.is_folder && is_source(&entry.name))
+        .take(MOST_FILES)
+        .map(move |entry| join(&folder, &entry.name))
+}
+
+/// Each import of a folder's files, with the file. What is ignored by builds is not looked at.
+pub(crate) fn imports(tree: &Tree, folder: &str) -> Vec<(String, String)> {
+    let files = sources(tree, folder);
+    let found = files.filter_map(|file| Some((read(tree, &file)?, file)));
+    found
+        .flat_map(|(source, file)| {
+            imports_of(&source.text)
+                .into_iter()
+                .map(move |path| (path, file.clone()))
+        })
+        .collect()
+}
+
+/// The paths that a file imports.
+fn imports_of(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut in_block = false;
+    let mut in_comment = false;
+    for line in text.lines() {
+        let mut line = line.trim();
+        if in_comment {
+            let Some((_, after)) = line.split_once("*/") else {
+                continue;
+            };
+            (in_comment, line) = (false, after.trim());
+        }
+        if line.starts_with("/*") {
+            in_comment = !line.contains("*/");
+            continue;
+        }
+        if let Some(rest) = line
+            .strip_prefix("import")
+            .filter(|rest| !rest.starts_with(char::is_alphanumeric))
+        {
+            (in_block, line) = (rest.trim_start().starts_with('('), rest);
+        } else if ["func ", "func(", "type ", "var ", "const "]
+            .iter()
+            .any(|word| line.starts_with(word))
+        {
+            break;
+        } else if !in_block {
+            continue;
+        }
+        let code = line.split("//").next().unwrap_or_default();
+        // An address with `//` is no import path, so what stands before it is all there is.
+        found.extend(code.split(['"', '`']).skip(1).step_by(2).map(str::to_owned));
+        in_block &= !code.contains(')');
+        if found.len() > MOST_FILES {
+            break;
+        }
+    }
+    found
+}
+
 impl Program {
     /// The last part of the folder.
     pub(crate) fn name(&self) -> &str {
@@ -72,13 +137,8 @@ pub(crate) fn at(tree: &Tree, folder: &str) -> Option<Program> {
     if !folder.is_empty() && !is_plain_path(folder) {
         return None;
     }
-    let entries = tree.entries(folder);
-    let files = entries
-        .iter()
-        .filter(|entry| !entry.is_folder && entry.name.ends_with(".go") && !entry.name.ends_with("_test.go"));
-    let sources: Vec<Source> = files
-        .take(MOST_FILES)
-        .filter_map(|entry| read(tree, &join(folder, &entry.name)))
+    let sources: Vec<Source> = sources(tree, folder)
+        .filter_map(|path| read(tree, &path))
         .filter(|source| source.is_main)
         .collect();
     if !sources.iter().any(|source| source.has_main_function) {
@@ -130,4 +190,19 @@ pub(crate) fn all(tree: &Tree) -> Vec<Program> {
         .take(MOST_FOLDERS)
         .filter_map(|folder| at(tree, folder))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::imports_of;
+
+    #[test]
+    fn imports_are_found_in_every_notation() {
+        let text = "// import \"no\"\npackage main\n\n/*\nimport \"no\"\n*/\nimport \"fmt\"\nimport x \"a.b/c\" // why\n\
+                    import (\n\t\"net/http\"; `os`\n\n\t_ \"d\" /* \"so\" */)\n\nvar y = \"no\"\nimport \"no\"\n";
+        assert_eq!(imports_of(text), ["fmt", "a.b/c", "net/http", "os", "d", "so"]);
+        for text in ["import (", "import \"", "imports \"x\"", "/*"] {
+            assert!(imports_of(text).len() <= 1, "{text}");
+        }
+    }
 }

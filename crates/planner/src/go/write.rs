@@ -7,7 +7,7 @@
 use crate::{
     bases,
     dockerfile::{Caches, Dockerfile, PASSWORD_ENTRIES},
-    go::{Build, Recipe, Start},
+    go::{Build, Layout, Recipe, Start},
 };
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -16,11 +16,28 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     let mut file = Dockerfile::default();
     file.comment("A Go application.");
     file.from(&bases::go(), Some("build"));
-    file.workdir("/src");
     let c = if recipe.needs_c { "1" } else { "0" };
-    file.env(&[("CGO_ENABLED", c), ("GOTOOLCHAIN", "local")]);
+    let always = [("CGO_ENABLED", c), ("GOTOOLCHAIN", "local")];
+    match &recipe.layout {
+        Layout::Path { name, has_workspace } => {
+            let folder = format!("/go/src/{name}");
+            let places = format!("{folder}/Godeps/_workspace:/go");
+            file.workdir(&folder);
+            file.env(&[&always[..], &[("GO111MODULE", "off")]].concat());
+            if *has_workspace {
+                file.env(&[("GOPATH", &places)]);
+            }
+        }
+        Layout::Module | Layout::NewModule(_) => {
+            file.workdir("/src");
+            file.env(&always);
+        }
+    }
     // Depends on nothing of the application's, so it stays cached.
     file.run(&[], &prepare(recipe));
+    if let Layout::NewModule(name) = &recipe.layout {
+        file.run(&[], &format!("go mod init {name}"));
+    }
     file.copy_everything();
 
     let mut mounts = caches.mount("go-modules", "/go/pkg/mod", false);
@@ -53,10 +70,16 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     }
     if recipe.has_files || matches!(recipe.build, Build::Custom(_)) {
         file.comment("What else the program may open.");
+        let of_godep = match &recipe.layout {
+            Layout::Path { has_workspace, .. } if *has_workspace => "-path ./Godeps -o ",
+            _ => "",
+        };
         file.run(
             &[],
-            "find . \\( -path ./vendor -o -path ./.git \\) -prune -o \\( -type f -o -type l \\) ! -name '*.go' \\\n    \
-             -exec cp -P --parents -t /out/app {} +",
+            &format!(
+                "find . \\( {of_godep}-path ./vendor -o -path ./.git \\) -prune -o \\( -type f -o -type l \\) ! -name '*.go' \\\n    \
+                 -exec cp -P --parents -t /out/app {{}} +"
+            ),
         );
     }
 

@@ -60,6 +60,12 @@ fn of_several_programs_the_one_that_serves_is_built_or_the_user_is_asked() {
     let several = plan(&[MODULE, ("cmd/migrate/main.go", MAIN), ("cmd/server/main.go", MAIN)]);
     assert_eq!(several.start_command.as_deref(), Some("/app/bin/server"));
     assert!(several.warnings.iter().any(|warning| warning.contains("./cmd/migrate")));
+    let of_two = plan(&[
+        MODULE,
+        ("greeter_client/main.go", MAIN),
+        ("greeter_server/main.go", MAIN),
+    ]);
+    assert_eq!(of_two.start_command.as_deref(), Some("/app/bin/greeter_server"));
     let named = plan(&[MODULE, ("cmd/server/main.go", MAIN), ("cmd/shop/main.go", MAIN)]);
     assert_eq!(named.start_command.as_deref(), Some("/app/bin/shop"));
     let unclear = [MODULE, ("cmd/one/main.go", MAIN), ("cmd/two/main.go", MAIN)];
@@ -147,4 +153,114 @@ fn no_program_is_refused_with_what_was_looked_for() {
         words.contains("package main") && words.contains("CLICK_DEPLOY_GO_PACKAGE"),
         "{words}"
     );
+}
+
+#[test]
+fn a_program_of_the_standard_library_needs_no_module() {
+    let main =
+        "package main\n\nimport (\n\t\"fmt\"\n\t\"net/http\"\n)\n\nfunc main() { fmt.Println(http.MethodGet) }\n";
+    let alone = plan(&[("main.go", main)]);
+    assert_eq!(
+        (alone.provider.as_str(), cmd(&alone)),
+        ("go", vec!["/app/bin/app".to_owned()])
+    );
+    assert!(
+        alone.dockerfile.contains("RUN go mod init app\nCOPY . .\n"),
+        "{}",
+        alone.dockerfile
+    );
+    assert_eq!(fact(&alone, "go.mod"), ("made in the build", "there is none"));
+    // The name is not `main.go`: what is surely another language's comes first.
+    assert_eq!(plan(&[("site.go", main)]).provider, "go");
+    assert_eq!(
+        plan(&[("site.go", main), ("package.json", "{}"), ("index.js", "")]).provider,
+        "node"
+    );
+    let named = plan(&[("web.go", main), (".godir", "shop\n"), ("Procfile", "web: shop -v\n")]);
+    assert!(named.dockerfile.contains("go mod init shop\n") && named.dockerfile.contains("-o /out/app/bin/shop ."));
+    let called = plan(&[("main.go", main), ("Procfile", "web: web-online\n")]);
+    assert!(
+        called.dockerfile.contains("-o /out/app/bin/web-online ."),
+        "{}",
+        called.dockerfile
+    );
+}
+
+#[test]
+fn packages_beside_a_program_without_a_module_are_its_own() {
+    let main = (
+        "main.go",
+        "package main\n\nimport \"example.com/shop/text\"\n\nfunc main() { text.Do() }\n",
+    );
+    let text = "package text\n\nimport \"strings\"\n\nfunc Do() { strings.ToUpper(\"\") }\n";
+    let own = plan(&[main, ("text/text.go", text)]);
+    assert!(
+        own.dockerfile.contains("go mod init example.com/shop\n"),
+        "{}",
+        own.dockerfile
+    );
+    assert_eq!(fact(&own, "module").1, "main.go imports example.com/shop/text");
+    let words = refusal(&[main, ("text/text.go", "package text\nimport \"github.com/a/b\"\n")]);
+    assert!(
+        words.contains("text/text.go imports github.com/a/b")
+            && words.contains("go mod init example.com/shop && go mod tidy"),
+        "{words}"
+    );
+}
+
+#[test]
+fn dependencies_from_before_modules_are_compiled_in_a_gopath() {
+    let main = (
+        "web.go",
+        "package main\n\nimport \"github.com/mattn/go-sqlite3/x\"\n\nfunc main() { x.Do() }\n",
+    );
+    let vendored = plan(&[main, ("vendor/github.com/mattn/go-sqlite3/x/x.go", "package x\n")]);
+    let text = &vendored.dockerfile;
+    assert!(
+        text.contains("WORKDIR /go/src/app\n") && text.contains("CGO_ENABLED=1 GOTOOLCHAIN=local GO111MODULE=off"),
+        "{text}"
+    );
+    let godep = plan(&[
+        main,
+        (
+            "Godeps/Godeps.json",
+            r#"{"ImportPath": "example.com/shop", "GoVersion": "go1.X"}"#,
+        ),
+        (
+            "Godeps/_workspace/src/github.com/mattn/go-sqlite3/x/x.go",
+            "package x\n",
+        ),
+    ]);
+    let text = &godep.dockerfile;
+    assert!(
+        text.contains("ENV GOPATH=/go/src/example.com/shop/Godeps/_workspace:/go\n")
+            && text.contains("/out/app/bin/shop ."),
+        "{text}"
+    );
+    for beside in [
+        ("Gopkg.toml", ""),
+        ("glide.yaml", "package: shop\n"),
+        ("vendor/x/x.go", "package x\n"),
+    ] {
+        let words = refusal(&[main, beside]);
+        assert!(
+            words.contains("web.go imports github.com/mattn/go-sqlite3/x"),
+            "{words}"
+        );
+    }
+    let newer = refusal(&[main, ("Godeps/Godeps.json", r#"{"GoVersion": "go99.9.9"}"#)]);
+    assert!(
+        newer.contains("Go 99.9.9") && newer.contains("Godeps/Godeps.json"),
+        "{newer}"
+    );
+}
+
+#[test]
+fn hostile_names_of_a_package_reach_no_command() {
+    let main = ("main.go", "package main\n\nimport \"$(x)/y\"\n\nfunc main() {}\n");
+    for name in ["$(x)", "a b", "../x", "/x", "a;b", "a@b", "-x", "net/http", ""] {
+        let files = [("main.go", MAIN), (".godir", name)];
+        assert!(plan(&files).dockerfile.contains("go mod init app\n"), "{name}");
+    }
+    assert!(refusal(&[main, ("y/y.go", "package y\n")]).contains("go mod init app &&"));
 }

@@ -302,7 +302,23 @@ pub(crate) const TARGETS: &[Target] = &[
     ),
     file(
         "go_source",
-        &[at("main.go", &[("go.mod", "module example.com/shop\n")])],
+        &[
+            at("main.go", &[("go.mod", "module example.com/shop\n")]),
+            at(
+                "main.go",
+                &[("text/text.go", "package text\n"), ("vendor/a.b/c/c.go", "package c\n")],
+            ),
+        ],
+    ),
+    file(
+        "go_before_modules",
+        &[
+            at(".godir", &[GO]),
+            at("Godeps/Godeps.json", &[GO]),
+            at("Gopkg.toml", &[GO]),
+            at("glide.yaml", &[GO]),
+            at("vendor/vendor.json", &[GO]),
+        ],
     ),
     // Rust
     file(
