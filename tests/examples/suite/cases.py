@@ -6,6 +6,11 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from . import applications
+
+# Where the platform's own default port is what an application is told.
+PORT = 8080
+
 
 @dataclass(frozen=True)
 class Case:
@@ -18,6 +23,9 @@ class Case:
     path: str = "/"
     status: int = 200
     body: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    sends: tuple[tuple[str, str], ...] = ()
     must_fail: bool = False
     unusual: str | None = None
 
@@ -29,32 +37,35 @@ class Case:
 
 @dataclass(frozen=True)
 class Example:
-    """A folder with an application, and how it is judged."""
+    """A folder with an application, how it is judged, and how its authors judge it."""
 
     name: str
     folder: Path
     cases: tuple[Case, ...]
+    theirs: tuple[Case, ...] = ()
     skipped: str | None = None
     differs: str | None = None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Sentences about examples: why one is not run, or in what and why the expectation differs."""
+    """Sentences about examples: why one is not run, or in what and why the expectation differs; or the applications themselves."""
 
     skipped: dict[str, str] = field(default_factory=dict)
     differs: dict[str, dict] = field(default_factory=dict)
+    applications: dict[str, dict] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path):
         """The manifest in a file."""
         found = tomllib.loads(path.read_text())
-        manifest = cls(found.pop("skipped", {}), found.pop("differs", {}))
+        listed = applications.parse(path, found.pop("application", {}))
+        manifest = cls(found.pop("skipped", {}), found.pop("differs", {}), listed)
         for name, entry in manifest.differs.items():
             if not entry.get("why") or set(entry) - {"why", "cases", "output", "body", "must_fail"}:
                 raise SystemExit(f"{path}: differs.{name} needs `why`, and may have cases, output, body and must_fail")
-        if found or set(manifest.skipped) & set(manifest.differs):
-            raise SystemExit(f"{path}: only [skipped] and [differs.NAME], and no name in both")
+        if found or set(manifest.skipped) & set(manifest.differs) or (listed and (manifest.skipped or manifest.differs)):
+            raise SystemExit(f"{path}: only [skipped] and [differs.NAME], and no name in both; or only [application.NAME]")
         return manifest
 
     def apply(self, example):
@@ -67,11 +78,23 @@ class Manifest:
             chosen = [replace(one, body=words(entry["body"])) if one.body else one for one in chosen]
         if "must_fail" in entry:
             chosen = [replace(one, must_fail=entry["must_fail"]) for one in chosen]
-        return replace(example, cases=tuple(chosen), skipped=self.skipped.get(example.name), differs=entry.get("why"))
+        return replace(example, cases=tuple(chosen), theirs=example.cases, skipped=self.skipped.get(example.name), differs=entry.get("why"))
 
 
 def read(folder, manifest, only):
     """The examples in a folder, by name."""
+    if manifest.applications:
+        listed = applications.chosen(folder, manifest.applications, only, expectation)
+        found = [Example(name, where, ours, ours, skipped, differs) for name, where, ours, skipped, differs in listed]
+    else:
+        found = with_test_json(folder, manifest, only)
+    if not found:
+        raise SystemExit(f"there is no example in {folder} with such a name and a test.json")
+    return found
+
+
+def with_test_json(folder, manifest, only):
+    """Those that say themselves what is expected of them."""
     found = []
     for file in sorted(folder.glob("*/test.json")):
         name = file.parent.name
@@ -80,9 +103,25 @@ def read(folder, manifest, only):
         listed = json.loads(plain_json(file.read_text()))
         all_cases = tuple(case(number, one) for number, one in enumerate(listed))
         found.append(manifest.apply(Example(name, file.parent, all_cases)))
-    if not found:
-        raise SystemExit(f"there is no example in {folder} with such a name and a test.json")
     return found
+
+
+def expectation(number, entry):
+    """An entry of `expects` in a manifest of ours."""
+    asks = not entry.get("output") and not entry.get("refused")
+    return Case(
+        number=number,
+        output=words(entry.get("output", [])),
+        variables=tuple(sorted(entry["variables"].items())),
+        port=entry.get("port", PORT) if asks else None,
+        path=entry.get("path", "/"),
+        status=entry.get("status", 200),
+        body=words(entry.get("body", [])),
+        without=words(entry.get("without", [])),
+        headers=tuple(entry.get("headers", {}).items()),
+        sends=tuple(entry.get("sends", {}).items()),
+        must_fail=entry.get("refused", False),
+    )
 
 
 def case(number, entry):

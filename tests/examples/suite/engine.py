@@ -39,7 +39,9 @@ class Engine:
 
     def __init__(self, cgroup_parent, memory):
         self.client = client_with_buildkit()
-        self.label = f"click-deploy.examples={uuid.uuid4().hex[:12]}"
+        self.mark = uuid.uuid4().hex[:12]
+        self.label = f"click-deploy.examples={self.mark}"
+        self.loaded = []
         self.group = ["--cgroup-parent", cgroup_parent] if cgroup_parent else []
         self.memory = memory
 
@@ -99,11 +101,13 @@ class Engine:
         run(["docker", "image", "rm", "--force", name])
 
     def remove_all(self, keep_images):
-        """What still carries our label."""
+        """What still carries our label, and what was loaded into the store without it."""
         for container in run(["docker", "ps", "-aq", "--filter", f"label={self.label}"]).text.split():
             self.remove(container)
         if not keep_images:
             for image in run(["docker", "images", "-q", "--filter", f"label={self.label}"]).text.split():
+                self.remove_image(image)
+            for image in self.loaded:
                 self.remove_image(image)
 
 

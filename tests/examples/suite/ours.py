@@ -23,6 +23,7 @@ class Absent(Exception):
     """What is needed cannot be had on this machine."""
 
     why: str
+    log: str = ""
 
 
 class Ours:

@@ -2,12 +2,16 @@
 
 from collections import Counter
 
+from . import compare
+
 WIDTH = 34
 
 
 def head(builders):
-    """The names of the columns."""
-    return f"{'example':<{WIDTH}}" + "".join(f"{'plan ms':>9}{'cold s':>8}{'warm s':>8}{'MB':>7}  {one.name:<9}" for one in builders)
+    """The names of the columns; with two builders, our part of the other's figures at the end."""
+    columns = "".join(f"{'plan ms':>9}{'cold s':>8}{'warm s':>8}{'MB':>7}  {one.name:<9}" for one in builders)
+    ratios = f"{'plan ÷':>7}{'cold ÷':>7}{'warm ÷':>7}{'MB ÷':>7}" if len(builders) > 1 else ""
+    return f"{'example':<{WIDTH}}{columns}{ratios}"
 
 
 def line(results, example, builders):
@@ -18,10 +22,11 @@ def line(results, example, builders):
         one = found[builder.name]
         row += f"{shown(one.plan_ms):>9}{shown(one.cold_s):>8}{shown(one.warm_s):>8}{shown(one.image_mb, 0):>7}  {one.verdict:<9}"
         if one.why:
-            reasons.append(one.why)
-        if one.verdict == "passed" and not one.changed and one.warm_s is not None:
+            reasons.append(one.why if builder.counts_manifest else f"{builder.name}: {one.why}")
+        if builder.counts_manifest and one.verdict == "passed" and not one.changed and one.warm_s is not None:
             reasons.append("warm: nothing was changed")
-    return f"{row} {'; '.join(reasons)}".rstrip()
+    ratios = compare.ratios(results, example) if len(builders) > 1 else ""
+    return f"{row}{ratios} {'; '.join(reasons)}".rstrip()
 
 
 def sums(results, builders):

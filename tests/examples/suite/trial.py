@@ -30,6 +30,7 @@ class Trial:
     provider: str | None = None
     differs: str | None = None
     seconds: float | None = None
+    load: float | None = None
 
     def as_json(self):
         """For the file of results."""
@@ -38,12 +39,13 @@ class Trial:
 
 def judge_example(example, builder, work, keep):
     """Plans, builds and runs it. Cases that need the same build share it; the first one is also built warm."""
-    trial = Trial(example.name, builder.name, "passed", differs=example.differs)
+    trial = Trial(example.name, builder.name, "passed", differs=example.differs if builder.counts_manifest else None)
+    asked = example.cases if builder.counts_manifest else example.theirs
     home = work / builder.name / example.name
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     builds = {}
-    for case in example.cases:
+    for case in asked:
         builds.setdefault((case.variables, case.must_fail), []).append(case)
     try:
         for number, ((variables, must_fail), cases) in enumerate(builds.items()):
@@ -51,23 +53,25 @@ def judge_example(example, builder, work, keep):
                 raise Absent(f"it asks for {unusual}")
             folder = home / f"app-{number}"
             shutil.copytree(example.folder, folder, symlinks=True)
-            (folder / "test.json").unlink()
+            (folder / "test.json").unlink(missing_ok=True)
             judge_build(trial, builder, folder, dict(variables), must_fail, cases, home, first=number == 0)
     except Absent as absent:
         trial.verdict, trial.why = "skipped", absent.why
+        if absent.log:
+            (home / "absent.log").write_text(absent.log)
     except (Refused, AssertionError, RuntimeError) as broken:
         trial.verdict, trial.why = "FAILED", " ".join(str(getattr(broken, "why", broken)).split())
         if log := getattr(broken, "log", ""):
             (home / "failed.log").write_text(log)
     if not keep:
-        for folder in [*home.glob("app-*"), home / "secrets"]:
+        for folder in [*home.glob("app-?"), *home.glob("app-?-plan"), home / "secrets"]:
             shutil.rmtree(folder, ignore_errors=True)
     return trial
 
 
 def judge_build(trial, builder, folder, variables, must_fail, cases, home, *, first):
     """One build with its variables, and all that is expected of it."""
-    image = f"click-deploy-examples/{builder.name}-{trial.example}:{folder.name}"
+    image = f"click-deploy-examples/{builder.engine.mark}-{builder.name}-{trial.example.lower()}:{folder.name}"
     try:
         plan, milliseconds = builder.plan(folder, variables)
         builder.make_ready(plan)
@@ -115,7 +119,7 @@ def expect_output(engine, container, case):
 
 
 def expect_answer(engine, container, case, ports):
-    """The status, and the words in the body. An application may ignore PORT and listen where it always does: the platform finds it."""
+    """The status, the headers, and the words in the body. An application may ignore PORT and listen where it always does: the platform finds it."""
     end = time.monotonic() + ANSWER_SECONDS
     got = "nothing listens"
     while time.monotonic() < end:
@@ -124,25 +128,27 @@ def expect_answer(engine, container, case, ports):
             raise Refused(f"case {case.number}: {ended}: {last_line(engine.logs(container))}")
         for port in dict.fromkeys(int(one) for one in ports):
             try:
-                status, body = ask(address, port, case.path)
+                status, headers, body = ask(address, port, case)
             except (OSError, http.client.HTTPException) as broken:
                 got = got if isinstance(broken, ConnectionRefusedError) else f"{broken}"
                 continue
-            missing = [word for word in case.body if word not in body]
-            if status == case.status and not missing:
+            wrong = [f"without {word!r}" for word in case.body if word not in body]
+            wrong += [f"with {word!r}" for word in case.without if word in body]
+            wrong += [f"with {name}: {headers.get(name)}" for name, value in case.headers if name not in headers or value not in headers[name]]
+            if status == case.status and not wrong:
                 return
-            got = f"{status}" + (f" without {missing[0]!r}" if missing else "")
+            got = " ".join([str(status), *wrong[:1]])
         time.sleep(0.3)
     raise Refused(f"case {case.number}: GET {case.path}: {got} instead of {case.status}: {last_line(engine.logs(container))}")
 
 
-def ask(address, port, path):
-    """One request; its status and body."""
+def ask(address, port, case):
+    """One request; its status, headers and body."""
     connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
-        connection.request("GET", path, headers={"Host": f"localhost:{port}", "Accept": "*/*"})
+        connection.request("GET", case.path, headers={"Host": f"localhost:{port}", "Accept": "*/*", **dict(case.sends)})
         answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
+        return answer.status, answer.headers, answer.read().decode(errors="replace")
     finally:
         connection.close()
 
