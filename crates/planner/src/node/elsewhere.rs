@@ -33,7 +33,7 @@ pub(super) fn refuse(survey: &Survey<'_>, package: &Package, workspace: &Workspa
                 let place = format!("{kind}.{name} in package.json");
                 let example = package.text(&["name"]).map(|name| format!(": {}", shown(name)));
                 return Err(Refusal::Setting {
-                    name: shown(&evidence::with_line(survey.tree, &place)),
+                    name: shown(&evidence::of(survey.tree, &place).0),
                     why: format!(
                         "{:?} speaks of the repository around this folder, which is not there. Set the root directory to the \
                          repository's, and choose this package by the variable CLICK_DEPLOY_NODE_PACKAGE{}",

@@ -188,9 +188,20 @@ fn list(directory: &Path, output: Output) -> Result<(), ClientError> {
         return Ok(());
     }
     let rows = applications.iter().map(|one| {
-        let variables: Vec<String> = one.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let variables: Vec<String> = one
+            .variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         vec![
-            Cell::tinted(Tint::Strong, if one.root_directory.is_empty() { "." } else { &one.root_directory }),
+            Cell::tinted(
+                Tint::Strong,
+                if one.root_directory.is_empty() {
+                    "."
+                } else {
+                    &one.root_directory
+                },
+            ),
             Cell::from(one.framework.as_deref().unwrap_or(&one.provider)),
             Cell::from(one.start_command.as_deref().unwrap_or_default()),
             Cell::from(variables.join(" ").as_str()),
