@@ -149,7 +149,11 @@ impl Choice {
             Self::RunPackages => &["CLICK_DEPLOY_APT_PACKAGES", "RAILPACK_DEPLOY_APT_PACKAGES"],
             Self::Provider => &["CLICK_DEPLOY_PROVIDER"],
             Self::NodeVersion => &["CLICK_DEPLOY_NODE_VERSION", "RAILPACK_NODE_VERSION"],
-            Self::NodePackage => &["CLICK_DEPLOY_NODE_PACKAGE", "RAILPACK_NX_APP"],
+            Self::NodePackage => &[
+                "CLICK_DEPLOY_NODE_PACKAGE",
+                "RAILPACK_NX_APP",
+                "RAILPACK_ANGULAR_PROJECT",
+            ],
             Self::PythonVersion => &["CLICK_DEPLOY_PYTHON_VERSION", "RAILPACK_PYTHON_VERSION"],
             Self::GoPackage => &[
                 "CLICK_DEPLOY_GO_PACKAGE",

@@ -38,9 +38,13 @@ impl Tool {
 
 const QUIET: &str = "--no-audit --no-fund --no-update-notifier";
 
-/// Newer versions of npm do not run the script that puts the program in its place.
+/// Newer versions of npm do not run the script that puts the program in its place. It comes in a package for each kind of
+/// processor and C library, of which one is used.
 fn obtain_bun(version: &str) -> String {
-    format!("npm install -g {QUIET} --ignore-scripts bun@{version} && node \"$(npm root -g)/bun/install.js\"")
+    format!(
+        "npm install -g {QUIET} --ignore-scripts bun@{version} && node \"$(npm root -g)/bun/install.js\" && \
+         rm -rf \"$(npm root -g)/bun/node_modules\""
+    )
 }
 
 #[derive(Clone, Debug)]

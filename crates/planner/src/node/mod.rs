@@ -2,13 +2,9 @@
 
 pub(crate) mod assets;
 mod browser;
-mod choice;
-mod elsewhere;
-mod filter;
 mod framework;
 mod install;
 mod manager;
-mod member;
 mod native;
 mod package;
 mod site;
@@ -16,14 +12,13 @@ mod start;
 mod version;
 mod workspace;
 mod write;
-mod write_member;
 
 use browser::Browser;
 use framework::{Kept, Shape};
 use install::{Dependencies, Install};
 use manager::{Kind, Manager, Tool};
 use package::Package;
-use workspace::Workspace;
+use workspace::{Workspace, choice, elsewhere};
 
 use crate::{
     Refusal,
@@ -33,7 +28,7 @@ use crate::{
     settings::Choice,
     static_site,
     survey::{Outcome, Survey},
-    tree::Tree,
+    tree::{Tree, is_plain_path, shown},
 };
 
 /// What an image need not hold, or what is made anew.
@@ -96,7 +91,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let workspace = Workspace::read(survey.tree, &package)?;
     elsewhere::refuse(survey, &package, &workspace)?;
     if let Some(member) = choice::choose(survey, &package, &workspace, manager.kind == Kind::Bun)? {
-        return member::plan(survey, &package, &workspace, member, manager);
+        return workspace::plan::plan(survey, &package, &workspace, member, manager);
     }
     let major = version::choose(survey, &package)?;
     tell_manager(survey, &package, &manager);
@@ -112,7 +107,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let start_override = survey.start_override()?;
     let output_override = survey.output_override()?;
     // What the user says is not spoiled by a framework that could not have run without it.
-    let kind = match framework::detect(survey.tree, &package, has_workspaces) {
+    let mut kind = match framework::detect(survey.tree, &package, has_workspaces) {
         Err(_) if start_override.is_some() || output_override.is_some() => framework::Kind::unknown(),
         other => other?,
     };
@@ -122,7 +117,15 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     if let Some(warning) = &kind.warning {
         survey.warn(warning);
     }
-    let build = build(survey, &package, &manager, kind.build)?;
+    let project = angular_project(survey, &package, &mut kind)?;
+    let build = match project.filter(|_| survey.chosen(Choice::Build).is_none()) {
+        Some(project) if ["", "ng build"].contains(&package.script("build").unwrap_or_default()) => {
+            let text = format!("ng build {project}");
+            survey.fact("build command", &text, "the chosen project in angular.json");
+            Some(Command::parse(&text, "angular.json")?)
+        }
+        _ => build(survey, &package, &manager, kind.build)?,
+    };
     let shape = match (start_override, output_override) {
         (Some(start), _) => Shape::Process {
             start,
@@ -216,6 +219,27 @@ fn tell_manager(survey: &mut Survey<'_>, package: &Package, manager: &Manager) {
     if manager.lock.is_none() && package.has_dependencies() {
         survey.warn("There is no lock file, so each build may get other versions of the dependencies. Commit one.");
     }
+}
+
+/// The project of several in `angular.json` that the user chose.
+fn angular_project(
+    survey: &Survey<'_>,
+    package: &Package,
+    kind: &mut framework::Kind,
+) -> Result<Option<String>, Refusal> {
+    let chosen = survey.chosen(Choice::NodePackage).filter(|chosen| chosen.value != ".");
+    let Some(chosen) = chosen.filter(|_| kind.framework == Some("Angular")) else {
+        return Ok(None);
+    };
+    let shape = site::angular(survey.tree, package, Some(&chosen.value))?;
+    if shape == Shape::Unknown || !is_plain_path(&chosen.value) {
+        return Err(Refusal::Setting {
+            name: chosen.because,
+            why: format!("there is no project {:?} in angular.json", shown(&chosen.value)),
+        });
+    }
+    kind.shape = shape;
+    Ok(Some(chosen.value))
 }
 
 fn build(

@@ -51,7 +51,7 @@ pub(super) fn detect(tree: &Tree, package: &Package) -> Result<Option<Kind>, Ref
         let shape = if is_server {
             Shape::Unknown
         } else {
-            angular(tree, package)?
+            angular(tree, package, None)?
         };
         return kind("Angular", "ng build", shape);
     }
@@ -135,15 +135,15 @@ pub(super) fn detect(tree: &Tree, package: &Package) -> Result<Option<Kind>, Ref
     Ok(None)
 }
 
-/// Where Angular's builder writes, out of `angular.json`.
-fn angular(tree: &Tree, package: &Package) -> Result<Shape, Refusal> {
+/// Where Angular's builder writes for a project, out of `angular.json`: the default one, or the first application.
+pub(super) fn angular(tree: &Tree, package: &Package, wanted: Option<&str>) -> Result<Shape, Refusal> {
     let text = tree.text("angular.json")?.unwrap_or_default();
     let workspace: Value = serde_json::from_str(&text).map_err(|error| Refusal::Malformed {
         path: "angular.json".to_owned(),
         why: error.to_string(),
     })?;
     let projects = workspace.get("projects").and_then(Value::as_object);
-    let default = workspace.get("defaultProject").and_then(Value::as_str);
+    let default = wanted.or_else(|| workspace.get("defaultProject").and_then(Value::as_str));
     let project = projects.and_then(|projects| {
         let is_application = |(_, project): &(&String, &Value)| {
             project
@@ -152,7 +152,7 @@ fn angular(tree: &Tree, package: &Package) -> Result<Shape, Refusal> {
                 .is_none_or(|kind| kind == "application")
         };
         let named = default.and_then(|name| projects.iter().find(|(key, _)| *key == name));
-        named.or_else(|| projects.iter().find(is_application))
+        named.or_else(|| projects.iter().find(is_application).filter(|_| wanted.is_none()))
     });
     let Some((name, project)) = project else {
         return Ok(Shape::Unknown);

@@ -384,3 +384,29 @@ fn a_root_that_only_starts_a_package_means_that_package() {
     }
     assert_eq!(chosen(r#""build": "node make.js", "start": "npm start -w api""#), None);
 }
+
+#[test]
+fn of_several_projects_of_angular_one_is_chosen() {
+    let project = r#"{"projectType": "application", "architect": {"build": {"builder": "@angular/build:application", "options": {}}}}"#;
+    let workspace = format!(r#"{{"projects": {{"shop": {project}, "admin": {project}}}}}"#);
+    let files = [
+        (
+            "package.json",
+            r#"{"scripts": {"start": "ng serve", "build": "ng build"}, "dependencies": {"@angular/core": "21"}}"#,
+        ),
+        NPM,
+        ("angular.json", workspace.as_str()),
+    ];
+    let chosen = |name: &str| try_plan(&files, &with_variables(&[("RAILPACK_ANGULAR_PROJECT", name)]));
+    let admin = chosen("admin").unwrap().dockerfile;
+    assert!(
+        admin.contains("ng build admin") && admin.contains("/app/dist/admin/browser/ ./"),
+        "{admin}"
+    );
+    assert!(
+        chosen("other")
+            .expect_err("a refusal")
+            .to_string()
+            .contains("no project \"other\" in angular.json")
+    );
+}

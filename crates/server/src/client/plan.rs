@@ -193,18 +193,16 @@ fn list(directory: &Path, output: Output) -> Result<(), ClientError> {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        let root = if one.root_directory.is_empty() {
+            "."
+        } else {
+            &one.root_directory
+        };
         vec![
-            Cell::tinted(
-                Tint::Strong,
-                if one.root_directory.is_empty() {
-                    "."
-                } else {
-                    &one.root_directory
-                },
-            ),
+            Cell::tinted(Tint::Strong, root),
             Cell::from(one.framework.as_deref().unwrap_or(&one.provider)),
             Cell::from(one.start_command.as_deref().unwrap_or_default()),
-            Cell::from(variables.join(" ").as_str()),
+            Cell::from(variables.join(" ")),
         ]
     });
     output.table(

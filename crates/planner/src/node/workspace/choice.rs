@@ -1,5 +1,6 @@
 //! Which package of several is the application.
 
+use super::{Member, Workspace};
 use crate::{
     Refusal,
     command::words,
@@ -7,7 +8,6 @@ use crate::{
         framework::{self, Kind, Shape},
         package::Package,
         start,
-        workspace::{Member, Workspace},
     },
     settings::Choice,
     survey::Survey,
@@ -37,15 +37,17 @@ pub(crate) const EXAMPLE: usize = 4;
 const HOW: &str = "Name one in the variable CLICK_DEPLOY_NODE_PACKAGE, or as packages.node in click-deploy.toml";
 
 /// The package that was chosen, or that alone can be meant; `None` where the root itself is the application.
-pub(super) fn choose<'a>(
+pub(crate) fn choose<'a>(
     survey: &mut Survey<'_>,
     package: &Package,
     workspace: &'a Workspace,
     has_bun: bool,
 ) -> Result<Option<&'a Member>, Refusal> {
     if let Some(chosen) = survey.chosen(Choice::NodePackage) {
+        // Nx and Angular have projects that are no packages.
+        let knows_projects = survey.tree.first_file(&["nx.json", "angular.json"]).is_some();
         let is_root = chosen.value == "." || package.text(&["name"]) == Some(&chosen.value);
-        if is_root || (workspace.members.is_empty() && survey.tree.has_file("nx.json")) {
+        if is_root || (workspace.members.is_empty() && knows_projects) {
             survey.fact("package", &chosen.value, &chosen.because);
             return Ok(None);
         }

@@ -1,5 +1,13 @@
 //! A repository of several packages: which there are, and which of them a package needs.
 
+mod build;
+pub(super) mod choice;
+pub(super) mod elsewhere;
+mod filter;
+mod installation;
+pub(super) mod plan;
+mod write;
+
 use std::collections::BTreeSet;
 
 use crate::{
@@ -14,6 +22,15 @@ const MOST_MEMBERS: usize = 300;
 
 /// The file in which pnpm is told of the packages.
 const OF_PNPM: &str = "pnpm-workspace.yaml";
+
+/// Kinds of dependencies of a package that runs, and of one that is built.
+const RUNNING: &[&str] = &["dependencies", "optionalDependencies", "peerDependencies"];
+const BUILDING: &[&str] = &[
+    "dependencies",
+    "optionalDependencies",
+    "peerDependencies",
+    "devDependencies",
+];
 
 /// A package of a repository that holds several.
 #[derive(Clone, Debug)]
@@ -111,6 +128,11 @@ impl Workspace {
         }
         found
     }
+}
+
+/// Whether a folder lies below another one.
+fn is_below(folder: &str, other: &str) -> bool {
+    folder.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The patterns below `packages:`, in either way of writing a list.

@@ -3,6 +3,7 @@
 //! What depends on the lock file and each `package.json` stays cached. What runs is installed by itself, beside what the build
 //! needs, and the result of the build is put onto it.
 
+use super::plan::Recipe;
 use crate::{
     bases, caddy,
     command::Command,
@@ -10,7 +11,6 @@ use crate::{
     node::{
         framework::{Kept, Shape},
         manager::Tool,
-        member::Recipe,
     },
 };
 

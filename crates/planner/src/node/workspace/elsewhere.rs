@@ -1,17 +1,12 @@
 //! What a package needs of the repository around it, where only its own folder is there.
 
-use crate::{
-    Refusal, evidence,
-    node::{package::Package, workspace::Workspace},
-    settings::Choice,
-    survey::Survey,
-    tree::shown,
-};
+use super::Workspace;
+use crate::{Refusal, evidence, node::package::Package, settings::Choice, survey::Survey, tree::shown};
 
 const KINDS: &[&str] = &["dependencies", "optionalDependencies", "devDependencies"];
 
 /// Refuses a package that can only be installed where the whole repository is.
-pub(super) fn refuse(survey: &Survey<'_>, package: &Package, workspace: &Workspace) -> Result<(), Refusal> {
+pub(crate) fn refuse(survey: &Survey<'_>, package: &Package, workspace: &Workspace) -> Result<(), Refusal> {
     if survey.chosen(Choice::Install).is_some() {
         return Ok(());
     }

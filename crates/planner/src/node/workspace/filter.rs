@@ -1,9 +1,9 @@
 //! How each package manager is told to install one package of several, with what it needs.
 
+use super::Member;
 use crate::node::{
     manager::{Kind, Manager},
     package::Package,
-    workspace::Member,
 };
 
 /// What is installed: a package, those of the others that it needs, and what the root itself asks for.
