@@ -52,6 +52,19 @@ const NODE: (&str, &str) = (
     "package.json",
     r#"{"scripts":{"build":"node build.js","start":"node server.js"},"dependencies":{"express":"5"}}"#,
 );
+const TURBO: (&str, &str) = (
+    "package.json",
+    r#"{"packageManager":"pnpm@10.4.1","devDependencies":{"turbo":"2","nx":"23"}}"#,
+);
+const PACKAGES: (&str, &str) = ("pnpm-workspace.yaml", "packages: [\"apps/*\", \"packages/*\"]\n");
+const SITE: (&str, &str) = (
+    "apps/site/package.json",
+    r#"{"name":"site","scripts":{"build":"x","start":"node x.js"},"dependencies":{"orders":"workspace:*"}}"#,
+);
+const ORDERS: (&str, &str) = (
+    "packages/orders/package.json",
+    r#"{"name":"orders","scripts":{"build":"x"}}"#,
+);
 const SERVER: (&str, &str) = ("server.js", "require('express')().listen(process.env.PORT);\n");
 const FLASK: (&str, &str) = ("app.py", "app = Flask(__name__)\n");
 const LIST: (&str, &str) = ("requirements.txt", "flask\ngunicorn\n");
@@ -157,16 +170,22 @@ pub(crate) const TARGETS: &[Target] = &[
     ),
     file(
         "node_workspace",
-        &[at(
-            "packages/web/package.json",
-            &[
-                (
-                    "package.json",
-                    r#"{"workspaces":["packages/*"],"scripts":{"build":"x","start":"npm -w web start"}}"#,
-                ),
-                ("yarn.lock", "# yarn lockfile v1\n"),
-            ],
-        )],
+        &[
+            at(
+                "packages/web/package.json",
+                &[
+                    (
+                        "package.json",
+                        r#"{"workspaces":["packages/*"],"scripts":{"build":"x","start":"npm -w web start"}}"#,
+                    ),
+                    ("yarn.lock", "# yarn lockfile v1\n"),
+                ],
+            ),
+            at("pnpm-workspace.yaml", &[TURBO, SITE, ORDERS]),
+            at("turbo.json", &[TURBO, SITE, ORDERS, PACKAGES]),
+            at("nx.json", &[TURBO, SITE, ORDERS, PACKAGES]),
+            at("apps/site/project.json", &[TURBO, SITE, PACKAGES, ("nx.json", "{}")]),
+        ],
     ),
     file(
         "node_locks",
