@@ -72,7 +72,7 @@ pub(super) fn dependencies(
         );
         return Dependencies::WithTheBuild;
     }
-    if let Some(because) = needed_by_next(survey.tree, package) {
+    if let Some(because) = needed_by_next(survey.tree, package, None) {
         survey.fact("development dependencies", "kept", &because);
         return Dependencies::WithTheBuild;
     }
@@ -122,8 +122,9 @@ pub(super) fn dependencies(
     Dependencies::Pruned
 }
 
-/// Why Next.js, which reads its configuration whenever it starts, needs development dependencies for that.
-pub(super) fn needed_by_next(tree: &Tree, package: &Package) -> Option<String> {
+/// Why Next.js, which reads its configuration whenever it starts, needs development dependencies for that: its own, or those of
+/// the package above.
+pub(super) fn needed_by_next(tree: &Tree, package: &Package, above: Option<&Package>) -> Option<String> {
     if !package.uses("next") {
         return None;
     }
@@ -133,12 +134,15 @@ pub(super) fn needed_by_next(tree: &Tree, package: &Package) -> Option<String> {
     }
     let text = configuration(tree, "next.config");
     let is_loaded = |name: &&str| {
-        ["'", "\"", "`"]
-            .iter()
-            .any(|quote| text.contains(&format!("{quote}{name}{quote}")))
+        ["'", "\"", "`"].iter().any(|quote| {
+            [quote, "/"]
+                .iter()
+                .any(|end| text.contains(&format!("{quote}{name}{end}")))
+        })
     };
-    let mut names = package.names("devDependencies").into_iter();
-    let name = names.find(|name| !package.runs_with(name) && is_loaded(name))?;
+    let packages = || [package].into_iter().chain(above);
+    let mut names = packages().flat_map(|package| package.names("devDependencies"));
+    let name = names.find(|name| is_loaded(name) && !packages().any(|package| package.runs_with(name)))?;
     Some(format!("Next.js loads {name} when it starts, by next.config"))
 }
 

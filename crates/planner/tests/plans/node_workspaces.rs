@@ -254,6 +254,19 @@ fn development_dependencies_stay_where_what_runs_needs_them() {
         next.as_deref(),
         Some("Next.js loads next-mdx when it starts, by next.config")
     );
+    let above = plan(&[
+        (
+            "package.json",
+            r#"{"workspaces": ["a"], "devDependencies": {"@nx/next": "23"}}"#,
+        ),
+        ("a/package.json", r#"{"dependencies": {"next": "16"}}"#),
+        ("a/app/page.tsx", ""),
+        (
+            "a/next.config.js",
+            "const { withNx } = require('@nx/next/plugins/with-nx')\n",
+        ),
+    ]);
+    assert!(fact(&above, "development dependencies").1.contains("@nx/next"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn reason_to_keep(
     if packages().any(|package| ["prisma", "@prisma/client"].iter().any(|name| package.uses(name))) {
         return Some("Prisma generates its client into node_modules".to_owned());
     }
-    if let Some(because) = install::needed_by_next(tree, &member.package) {
+    if let Some(because) = install::needed_by_next(tree, &member.package, Some(root)) {
         return Some(because);
     }
     for (what, command) in [("start", start), ("release", survey.release.as_ref())] {
