@@ -38,5 +38,5 @@ bench-deploy: ## seconds of a deployment beside the bare tools in sequence
 bench-store: ## lists, logs, claims and memory by size, on each database
 	@scripts/bench-store
 
-bench-planner: ## milliseconds of a plan by the number of files, beside one walk over them
-	@cargo bench --quiet -p planner --bench plan
+bench-planner: ## milliseconds of a plan by the number of files; beside Railpack where EXAMPLES and RAILPACK are given
+	@scripts/bench-planner

@@ -32,7 +32,7 @@ def main():
     mine = engine.Engine(asked.cgroup_parent, asked.memory)
     builders = [Ours(mine, asked.planner, asked.base_images)]
     if asked.railpack:
-        builders.append(Railpack(mine, asked.railpack, asked.buildkit, asked.railpack_frontend, asked.railpack_settings))
+        builders.append(Railpack(mine, asked.railpack, asked.buildkit, asked.railpack_frontend, asked.railpack_settings, asked.railpack_registry))
     else:
         print("skipped: railpack (no --railpack PROGRAM)")
     print(table.head(builders), flush=True)
@@ -93,6 +93,7 @@ def arguments():
     parser.add_argument("--railpack", metavar="PROGRAM", help="builds with Railpack too")
     parser.add_argument("--buildkit", metavar="ADDRESS", help="the buildkitd that Railpack uses; buildctl is on PATH")
     parser.add_argument("--railpack-frontend", metavar="IMAGE", help="its BuildKit frontend (default: the published one of the program's version)")
+    parser.add_argument("--railpack-registry", metavar="HOST:PORT", help="its images go through it, layer by layer (default: `docker load` of the whole)")
     parser.add_argument("--railpack-settings", metavar="FILE", help="lines NAME=VALUE: what its steps need to reach package registries from here")
     asked = parser.parse_args()
     if not asked.planner:

@@ -29,12 +29,13 @@ class Railpack:
     name = "railpack"
     counts_manifest = False
 
-    def __init__(self, mine, program, address, frontend=None, settings=None):
+    def __init__(self, mine, program, address, frontend=None, settings=None, registry=None):
         self.engine = mine
         self.program = program
         self.address = address
         self.frontend = frontend or f"ghcr.io/railwayapp/railpack-frontend:v{version_of(program)}"
         self.settings = read_settings(settings)
+        self.registry = registry
         self.ready = set()
 
     def plan(self, folder, variables):
@@ -73,23 +74,28 @@ class Railpack:
     def build(self, folder, plan, variables, name, *, cold):
         """Builds an image of this name and gives it to the engine without compressing it, the quickest way there is; the seconds."""
         archive = plan["folder"] / "image.tar"
+        pushed = f"{self.registry}/{name}"
         digest = hashlib.sha256(repr(sorted(plan["given"].items())).encode()).hexdigest()
         words = ["--frontend", "gateway.v0", "--opt", f"source={self.frontend}"]
         words += ["--opt", f"build-arg:cache-key={plan['cache_key']}", "--opt", f"build-arg:secrets-hash={digest}"]
         words += ["--local", f"context={folder}", "--local", f"dockerfile={plan['folder']}"]
         words += [word for key in plan["given"] for word in ("--secret", f"id={key},env={key}")]
-        words += ["--output", f"type=docker,name={name},compression=uncompressed,dest={archive}"]
-        built = self.buildctl(words, plan["given"])
+        output = f"type=image,name={pushed},push=true" if self.registry else f"type=docker,name={name},dest={archive}"
+        built = self.buildctl([*words, "--output", f"{output},compression=uncompressed"], plan["given"])
         if built.status != 0:
             if cold and (absent := what_is_absent(built.text)):
                 raise Absent(absent, built.text)
             raise Refused(f"the {'cold' if cold else 'warm'} build failed: {last_words(built.text)}", built.text)
-        loaded = engine.run(["docker", "load", "--quiet", "--input", str(archive)], seconds=engine.BUILD_SECONDS)
-        archive.unlink()
+        given = ["docker", "pull", "--quiet", pushed] if self.registry else ["docker", "load", "--quiet", "--input", str(archive)]
+        taken = engine.run(given, seconds=engine.BUILD_SECONDS)
+        archive.unlink(missing_ok=True)
+        if taken.status != 0:
+            raise Refused("the engine does not take the image", taken.text)
+        if self.registry:
+            engine.run(["docker", "tag", pushed, name])
+            self.engine.remove_image(pushed)
         self.engine.loaded.append(name)
-        if loaded.status != 0:
-            raise Refused("the engine does not take the image", loaded.text)
-        return built.seconds + loaded.seconds, f"{built.text}\nbuilt in {built.seconds:.1f} s, loaded in {loaded.seconds:.1f} s\n"
+        return built.seconds + taken.seconds, f"{built.text}\nbuilt in {built.seconds:.1f} s, taken in {taken.seconds:.1f} s\n"
 
     def buildctl(self, words, given):
         """A solve; the values of its secrets are in the environment."""
