@@ -37,6 +37,7 @@ const DEEPEST: usize = 3;
 
 /// Files one of which every application has.
 const SIGNS: &[&str] = &[
+    "CMakeLists.txt",
     "Dockerfile",
     "Procfile",
     "Staticfile",
@@ -55,6 +56,7 @@ const SIGNS: &[&str] = &[
     "main.go",
     "main.py",
     "manage.py",
+    "meson.build",
     "mix.exs",
     "package.json",
     "pom.xml",

@@ -20,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What it knows: Node.js, Python, Go, PHP, Ruby, Java and Kotlin, Rust, Elixir, .NET, Deno, shell scripts and static sites; what
+//! What it knows: Node.js, Python, Go, PHP, Ruby, Java and Kotlin, Rust, Elixir, .NET, Deno, C and C++, shell scripts and static sites; what
 //! each means is in `docs/user/builds.md`. [`applications`] finds what can be planned in a repository that holds several.
 //!
 //! # Who decides
@@ -46,6 +46,7 @@ mod base_images;
 mod bases;
 mod caddy;
 mod command;
+mod cpp;
 mod debian;
 mod deno;
 mod dockerfile;
@@ -120,6 +121,7 @@ fn plan_alone(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refus
         Provider::Deno => deno::plan(&mut survey)?,
         Provider::Dotnet => dotnet::plan(&mut survey)?,
         Provider::Node => node::plan(&mut survey)?,
+        Provider::Cpp => cpp::plan(&mut survey)?,
         Provider::Static => static_site::plan(&mut survey)?,
         Provider::Shell => shell::plan(&mut survey)?,
     };
@@ -138,6 +140,7 @@ enum Provider {
     Deno,
     Dotnet,
     Node,
+    Cpp,
     Static,
     Shell,
 }
@@ -158,12 +161,13 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
             "deno" => Ok(Provider::Deno),
             "dotnet" => Ok(Provider::Dotnet),
             "node" => Ok(Provider::Node),
+            "cpp" => Ok(Provider::Cpp),
             "static" => Ok(Provider::Static),
             "shell" => Ok(Provider::Shell),
             other => Err(Refusal::Setting {
                 name: chosen.because,
                 why: format!(
-                    "{:?} is none of php, go, java, rust, ruby, elixir, python, deno, dotnet, node, static and shell",
+                    "{:?} is none of php, go, java, rust, ruby, elixir, python, deno, dotnet, node, cpp, static and shell",
                     shown(other)
                 ),
             }),
@@ -189,6 +193,8 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Dotnet)
     } else if tree.has("package.json") {
         Ok(Provider::Node)
+    } else if cpp::is_there(tree) {
+        Ok(Provider::Cpp)
     } else if python::is_a_lone_script(tree) {
         Ok(Provider::Python)
     } else if node::is_a_lone_script(tree) {
@@ -207,9 +213,20 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
 /// Files that show a language for which there is no provider yet.
 const OTHER_LANGUAGES: &[(&str, &str)] = &[
     ("gleam.toml", "Gleam"),
-    ("CMakeLists.txt", "C or C++"),
     ("Package.swift", "Swift"),
     ("build.sbt", "Scala"),
+    ("project.clj", "Clojure"),
+    ("deps.edn", "Clojure"),
+    ("shard.yml", "Crystal"),
+    ("pubspec.yaml", "Dart"),
+    ("stack.yaml", "Haskell"),
+    ("package.yaml", "Haskell"),
+    ("cabal.project", "Haskell"),
+    ("build.zig", "Zig"),
+    ("dune-project", "OCaml"),
+    ("DESCRIPTION", "R"),
+    ("Project.toml", "Julia"),
+    ("nginx.conf", "nginx"),
     ("environment.yml", "Conda"),
 ];
 

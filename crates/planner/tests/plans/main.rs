@@ -3,6 +3,7 @@
 mod applications;
 mod base_images;
 mod common;
+mod cpp;
 mod deno;
 mod dotnet;
 mod elixir;

@@ -47,13 +47,13 @@ fn the_folder_comes_from_the_staticfile_the_settings_or_the_usual_places() {
 fn an_unknown_directory_is_refused_with_what_was_seen() {
     let empty = refusal(&[]);
     assert!(empty.contains("empty") && empty.contains("package.json"), "{empty}");
-    let other = refusal(&[("CMakeLists.txt", ""), ("src/main.c", "")]);
+    let other = refusal(&[("Package.swift", ""), ("src/main.c", "")]);
     assert!(
-        other.contains("CMakeLists.txt means C or C++") && other.contains("Dockerfile") && other.contains("src/"),
+        other.contains("Package.swift means Swift") && other.contains("Dockerfile") && other.contains("src/"),
         "{other}"
     );
-    let dotnet = refusal(&[("CMakeLists.txt", "")]);
-    assert!(dotnet.contains("C or C++"), "{dotnet}");
+    let swift = refusal(&[("Package.swift", "")]);
+    assert!(swift.contains("Swift"), "{swift}");
     let below = refusal(&[("apps.txt", ""), ("backend/go.mod", ""), ("frontend/package.json", "")]);
     assert!(
         below.contains("backend, frontend") && below.contains("root directory"),

@@ -97,6 +97,10 @@ pub(crate) fn applications() -> &'static [(&'static str, Files)] {
         ("python", &[LIST, FLASK]),
         ("go", &[("go.mod", "module example.com/shop\n"), GO]),
         ("rust", &[CARGO, RUST]),
+        (
+            "cpp",
+            &[("CMakeLists.txt", "project(shop)\nadd_executable(shop main.cc)\n")],
+        ),
         ("java", &[POM]),
         ("gradle", &[GRADLE]),
         ("ruby", &[RAILS, RACK]),
@@ -337,6 +341,17 @@ pub(crate) const TARGETS: &[Target] = &[
             at("Gopkg.toml", &[GO]),
             at("glide.yaml", &[GO]),
             at("vendor/vendor.json", &[GO]),
+        ],
+    ),
+    // C and C++
+    file(
+        "cpp_files",
+        &[
+            at(
+                "CMakeLists.txt",
+                &[("src/CMakeLists.txt", "add_executable(shop main.cc)\n")],
+            ),
+            at("meson.build", &[("src/meson.build", "executable('shop', 'main.c')\n")]),
         ],
     ),
     // Rust
