@@ -7,7 +7,7 @@
 
 use crate::{
     bases,
-    dockerfile::{Caches, Dockerfile},
+    dockerfile::{Caches, Dockerfile, and_then},
     rust::{Build, Recipe, Start, TOOLCHAIN_FILES},
 };
 
@@ -34,7 +34,6 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     }
     file.env(&environment);
     file.copy_everything();
-    file.comment("Cargo compares times, and a file may be older than what was built of its last version.");
     file.run(&[], &prepare(recipe));
 
     let mut mounts = caches.mount("cargo-registry", "/usr/local/cargo/registry", false);
@@ -49,12 +48,15 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     }
     file.variables_digest(&recipe.build_variables);
     match &recipe.build {
-        Build::Program { .. } => file.run_seeing(&mounts, &recipe.build_variables, &cargo_build(&recipe.build)),
+        Build::Program { .. } => {
+            let command = and_then(RENEW, &cargo_build(&recipe.build));
+            file.run_seeing(&mounts, &recipe.build_variables, &command);
+        }
         Build::Custom(command) => {
             // What was built is in a mount, which the next step would not see.
             let keep = "mkdir -p /out/app/target/release\nif [ -d target/release ]; then find target/release -maxdepth 1 \
                         -type f -perm -100 -exec cp -t /out/app/target/release {} +; fi";
-            let script = format!("set -e\n{}\n{keep}", command.text());
+            let script = format!("set -e\n{RENEW}\n{}\n{keep}", command.text());
             file.run_script(&mounts, &recipe.build_variables, &script);
         }
     }
@@ -85,7 +87,12 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     file
 }
 
-/// New times for the application's own files, and no file that would fetch another toolchain.
+/// New times for the application's own files. Cargo compares times, and what the cache holds may be of a later version than
+/// the files that are built now, whose step was made before: this belongs into the same step.
+const RENEW: &str =
+    "find . \\( -path ./target -o -path ./vendor -o -path ./.git \\) -prune -o -type f -exec touch {} +";
+
+/// No file that would fetch another toolchain, and a place for the program.
 fn prepare(recipe: &Recipe) -> String {
     let toolchain = if recipe.has_toolchain_file {
         format!("rm -f {} && ", TOOLCHAIN_FILES.join(" "))
@@ -98,10 +105,7 @@ fn prepare(recipe: &Recipe) -> String {
             .map_or(String::new(), |(folder, _)| format!("/{folder}")),
         Build::Custom(_) => String::new(),
     };
-    format!(
-        "{toolchain}mkdir -p /out/app{folder} && \\\n    \
-         find . \\( -path ./target -o -path ./vendor -o -path ./.git \\) -prune -o -type f -exec touch {{}} +"
-    )
+    format!("{toolchain}mkdir -p /out/app{folder}")
 }
 
 fn cargo_build(build: &Build) -> String {
