@@ -34,6 +34,9 @@ pub(crate) const JAVA_MAJORS: &[u64] = &[25, 21, 17, 11, 8];
 pub(crate) const JAVA_CLOSED: &[u64] = &[25, 21, 17];
 /// The major of Java used when nothing asks for another.
 pub(crate) const JAVA_DEFAULT: u64 = 21;
+/// The release of Tomcat that web applications are served by, and the one for those that are written for Java EE.
+pub(crate) const TOMCAT: &str = "10.1.59";
+pub(crate) const TOMCAT_JAVAX: &str = "9.0.117";
 /// The release of Deno whose image is promised: its images have no tags of majors.
 pub(crate) const DENO_VERSION: &str = "2.9.6";
 /// Lines of PHP, as major times one hundred plus minor, for which there are images, newest first.

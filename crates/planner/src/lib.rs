@@ -205,6 +205,8 @@ fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
         Ok(Provider::Static)
     } else if shell::is_there(survey) {
         Ok(Provider::Shell)
+    } else if java::archive(tree).is_some() {
+        Ok(Provider::Java)
     } else {
         Err(unknown(tree))
     }

@@ -9,12 +9,7 @@ use crate::{
 };
 
 /// The module to start: chosen by the user, the only one, or the one whose name says that it serves.
-pub(super) fn choose(
-    survey: &mut Survey<'_>,
-    modules: &[Module],
-    archives: &[String],
-    is_maven: bool,
-) -> Result<Module, Refusal> {
+pub(super) fn choose(survey: &mut Survey<'_>, modules: &[Module], is_maven: bool) -> Result<Module, Refusal> {
     const SERVES: &[&str] = &[
         "server",
         "web",
@@ -72,14 +67,6 @@ pub(super) fn choose(
             ));
         }
         return Ok(module.clone());
-    }
-    if let Some(archive) = archives.first().filter(|_| modules.is_empty()) {
-        return Err(Refusal::Framework {
-            framework: "Maven",
-            why: format!("{archive} is packed as a war file, which needs a servlet container"),
-            advice: "Add the Spring Boot plugin, which makes it start itself, or a Dockerfile with Tomcat or Jetty"
-                .to_owned(),
-        });
     }
     if modules.is_empty() {
         return Err(nothing(is_maven));

@@ -22,6 +22,7 @@ pub(super) struct Build {
     pub(super) modules: Vec<Module>,
     pub(super) version: Option<Wish>,
     pub(super) is_multi_module: bool,
+    pub(super) warnings: Vec<String>,
 }
 
 /// The build file of a module.
@@ -65,9 +66,15 @@ pub(super) fn read(tree: &Tree) -> Result<Build, Refusal> {
         if folder.is_empty() && build.is_multi_module && !tree.has_folder("src/main") {
             continue;
         }
-        build
-            .modules
-            .extend(module(tree, &folder, &text, &catalog, root_name, &mut left));
+        let module = module(tree, &folder, &text, &catalog, root_name, &mut left);
+        let is_plain = module.as_ref().is_some_and(|module| module.task.ends_with(":jar"));
+        if is_plain && needs_libraries(&text) {
+            build.warnings.push(format!(
+                "The archive that {file} makes holds the classes alone, and other libraries are asked for. Apply Gradle's \
+                 application plugin, which puts them beside it."
+            ));
+        }
+        build.modules.extend(module);
     }
     build.version = versions.into_iter().next();
     Ok(build)
@@ -139,6 +146,10 @@ fn module(
         (Kind::Jar, "shadowJar")
     } else if has("application") || has("io.micronaut.application") || text.contains("mainClass") {
         (Kind::Distribution, "installDist")
+    } else if has("war") {
+        (Kind::Archive, "war")
+    } else if text.contains("Main-Class") {
+        (Kind::Jar, "jar")
     } else {
         return None;
     };
@@ -164,9 +175,19 @@ fn module(
         main: named.or_else(|| (source.mains.len() == 1).then(|| source.mains[0].clone())),
         mains: source.mains,
         port: source.port,
-        is_archive: false,
+        is_archive: kind == Kind::Archive,
         task: format!("{prefix}:{task}"),
     })
+}
+
+/// Whether libraries are asked for that no task packs into the archive.
+fn needs_libraries(text: &str) -> bool {
+    let asks = |line: &str| {
+        ["implementation", "compile ", "api ", "runtimeOnly"]
+            .iter()
+            .any(|word| line.trim().starts_with(word))
+    };
+    text.lines().any(asks) && !text.contains("zipTree")
 }
 
 /// Whether a build file applies a plugin: by its id, by the name of one of Gradle's own, or by the catalog's alias.

@@ -10,7 +10,7 @@ use crate::{
         version::{Wish, major},
         xml::{self, Element},
     },
-    tree::{Tree, is_plain_path, join, shown},
+    tree::{Tree, is_plain_path, join},
 };
 
 /// More modules than this are not looked at.
@@ -22,8 +22,6 @@ pub(super) struct Build {
     pub(super) modules: Vec<Module>,
     pub(super) version: Option<Wish>,
     pub(super) is_multi_module: bool,
-    /// Modules that are meant for a servlet container.
-    pub(super) archives: Vec<String>,
 }
 
 pub(super) fn read(tree: &Tree) -> Result<Build, Refusal> {
@@ -152,13 +150,11 @@ fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &
         if is_single { Kind::Jar } else { Kind::Quarkus }
     } else if has("spring-boot-maven-plugin") || has("maven-shade-plugin") || has("maven-assembly-plugin") {
         Kind::Jar
+    } else if is_archive {
+        Kind::Archive
     } else {
         Kind::Classes
     };
-    if is_archive && kind == Kind::Classes {
-        build.archives.push(shown(&artifact));
-        return;
-    }
     let framework = framework(project, root, &has);
     let source = source::read(tree, folder, left);
     let named = named_main(project, &properties);
@@ -172,7 +168,7 @@ fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &
         "maven-assembly-plugin",
     ];
     let is_packed_itself = PACKING.iter().any(|name| is_one_of(&own, name));
-    if !is_packed_itself && main.is_none() && source.mains.is_empty() {
+    if !is_packed_itself && !is_archive && main.is_none() && source.mains.is_empty() {
         return;
     }
     build.modules.push(Module {

@@ -3,10 +3,14 @@
 mod choice;
 mod gradle;
 mod maven;
+mod ready;
 mod source;
+mod tomcat;
 mod version;
 mod write;
 mod xml;
+
+pub(crate) use ready::archive;
 
 use crate::{
     Refusal, bases,
@@ -39,6 +43,24 @@ struct Module {
     task: String,
 }
 
+impl Module {
+    /// What lies in the application's directory as it is started.
+    fn unpacked(kind: Kind) -> Self {
+        Self {
+            folder: String::new(),
+            name: "app".to_owned(),
+            kind,
+            framework: None,
+            main: None,
+            main_because: "",
+            mains: Vec::new(),
+            port: None,
+            is_archive: kind == Kind::Archive,
+            task: String::new(),
+        }
+    }
+}
+
 /// What a build leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -50,6 +72,8 @@ enum Kind {
     Classes,
     /// The folder of Gradle's `installDist`.
     Distribution,
+    /// An archive for a servlet container.
+    Archive,
 }
 
 /// The program that builds.
@@ -71,6 +95,8 @@ struct Recipe {
     build_variables: Variables,
     module: Option<Module>,
     is_multi_module: bool,
+    /// The release of the servlet container that the application needs.
+    tomcat: Option<&'static str>,
     start: Start,
 }
 
@@ -83,6 +109,10 @@ enum Start {
 }
 
 pub(crate) fn is_there(tree: &Tree) -> bool {
+    is_built(tree) || ready::is_unpacked(tree)
+}
+
+fn is_built(tree: &Tree) -> bool {
     tree.has("pom.xml") || is_gradle(tree)
 }
 
@@ -99,32 +129,27 @@ fn is_gradle(tree: &Tree) -> bool {
 
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let tree = survey.tree;
+    if !is_built(tree) {
+        return ready::plan(survey);
+    }
     let is_maven = tree.has("pom.xml");
     let custom_build = survey.chosen_command(Choice::Build, "build command")?;
     let install = survey.chosen_command(Choice::Install, "install command")?;
     let start_override = survey.start_override()?;
-    let (modules, wish, newest, is_multi_module, archives) = if is_maven {
+    let (modules, wish, newest, is_multi_module) = if is_maven {
         let build = maven::read(tree)?;
-        (
-            build.modules,
-            build.version,
-            None,
-            build.is_multi_module,
-            build.archives,
-        )
+        (build.modules, build.version, None, build.is_multi_module)
     } else {
         let build = gradle::read(tree)?;
-        (
-            build.modules,
-            build.version,
-            gradle::newest_java(tree)?,
-            build.is_multi_module,
-            Vec::new(),
-        )
+        let newest = gradle::newest_java(tree)?;
+        for warning in &build.warnings {
+            survey.warn(warning);
+        }
+        (build.modules, build.version, newest, build.is_multi_module)
     };
     let java = version::choose(survey, wish, newest)?;
     let tool = tool(survey, is_maven);
-    let module = match choice::choose(survey, &modules, &archives, is_maven) {
+    let module = match choice::choose(survey, &modules, is_maven) {
         Ok(module) => Some(module),
         Err(_) if start_override.is_some() => None,
         Err(refusal) => return Err(refusal),
@@ -137,14 +162,23 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
             if is_maven { "pom.xml" } else { "the build file" },
         );
     }
+    let web = module.as_ref().filter(|module| module.kind == Kind::Archive);
+    let tomcat = match web.filter(|_| start_override.is_none()) {
+        Some(module) => Some(tomcat::choose(survey, module, java)?),
+        None => None,
+    };
     let (start, start_command) = match start_override {
         Some(command) => {
             let text = command.text().to_owned();
             (Start::Command(command), text)
         }
+        None if tomcat.is_some() => (
+            Start::Script(tomcat::START.to_owned()),
+            "bin/catalina.sh run".to_owned(),
+        ),
         None => {
             let java_command = match &module {
-                Some(module) => command(survey, module)?,
+                Some(module) => started(survey, module)?,
                 None => return Err(choice::nothing(is_maven)),
             };
             let prelude = prelude(framework);
@@ -166,6 +200,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         build_variables: survey.build_variables(),
         module,
         is_multi_module,
+        tomcat,
         start,
     };
     Ok(Outcome {
@@ -214,10 +249,14 @@ fn image(tool: Tool, java: u64, build: Option<&Command>) -> String {
     }
 }
 
-/// How Java starts what the build leaves. Three quarters of the container's memory are for objects; the rest is for
-/// threads, code and buffers.
-fn command(survey: &mut Survey<'_>, module: &Module) -> Result<String, Refusal> {
-    const JAVA: &str = "java -XX:MaxRAMPercentage=75.0 -XX:+ExitOnOutOfMemoryError $JAVA_OPTS";
+/// Java with what it starts. Three quarters of the container's memory are for objects; the rest is for threads, code and
+/// buffers.
+fn command(what: &str) -> String {
+    format!("java -XX:MaxRAMPercentage=75.0 -XX:+ExitOnOutOfMemoryError $JAVA_OPTS {what}")
+}
+
+/// How Java starts what the build leaves.
+fn started(survey: &mut Survey<'_>, module: &Module) -> Result<String, Refusal> {
     let main = match (module.kind, &module.main) {
         (Kind::Jar, main) => {
             survey.fact(
@@ -229,7 +268,7 @@ fn command(survey: &mut Survey<'_>, module: &Module) -> Result<String, Refusal> 
                 .as_ref()
                 .is_some_and(|main| main.starts_with("io.ktor.server.") && main.ends_with("EngineMain"));
             let port = if is_engine { " -port=\"${PORT:-8080}\"" } else { "" };
-            return Ok(format!("{JAVA} -jar /app/app.jar{port}"));
+            return Ok(command(&format!("-jar /app/app.jar{port}")));
         }
         (Kind::Quarkus, _) => {
             survey.fact(
@@ -237,7 +276,7 @@ fn command(survey: &mut Survey<'_>, module: &Module) -> Result<String, Refusal> 
                 "java -jar quarkus-run.jar",
                 "the build leaves a Quarkus application",
             );
-            return Ok(format!("{JAVA} -jar /app/quarkus-run.jar"));
+            return Ok(command("-jar /app/quarkus-run.jar"));
         }
         (_, Some(main)) => main,
         (_, None) => {
@@ -251,7 +290,7 @@ fn command(survey: &mut Survey<'_>, module: &Module) -> Result<String, Refusal> 
     survey.fact("main class", main, module.main_because);
     let is_engine = main.starts_with("io.ktor.server.") && main.ends_with("EngineMain");
     let port = if is_engine { " -port=\"${PORT:-8080}\"" } else { "" };
-    Ok(format!("{JAVA} -cp '/app/lib/*' {main}{port}"))
+    Ok(command(&format!("-cp '/app/lib/*' {main}{port}")))
 }
 
 /// Frameworks that do not look at `PORT` themselves are told.

@@ -6,7 +6,7 @@
 use crate::{
     bases,
     dockerfile::{Caches, Dockerfile},
-    java::{Kind, Module, Recipe, Start, Tool},
+    java::{Kind, Module, Recipe, Start, Tool, tomcat},
     tree::join,
 };
 
@@ -17,6 +17,9 @@ const COPY_LIBRARIES: &str =
 pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     let mut file = Dockerfile::default();
     file.comment("A Java application.");
+    if let Some(version) = recipe.tomcat {
+        tomcat::stage(&mut file, version, recipe.java, caches);
+    }
     file.from(&recipe.image, Some("build"));
     file.workdir("/app");
     let mounts = match recipe.tool {
@@ -37,16 +40,14 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     }
     file.comment("What is started, and what else it may open.");
     file.run(&[], &collect(recipe));
-    file.run(
-        &[],
-        "find . \\( -name src -o -name target -o -name build -o -name node_modules -o -name '.?*' \\) -prune -o \
-         \\( -type f -o -type l \\) \\\n    \
-         ! -name pom.xml ! -name 'mvnw*' ! -name 'gradlew*' ! -name '*.gradle*' ! -name gradle-wrapper.jar \
-         -exec cp -P --parents -t /out/app {} +",
-    );
-
-    file.from(&bases::jre(recipe.java), None);
-    file.copy_from_owned("build", "/out/app", "/app");
+    if recipe.tomcat.is_some() {
+        tomcat::base(&mut file, recipe.java);
+        file.copy_from_owned("build", "/out/app", "/app/webapps/ROOT");
+    } else {
+        copy_others(&mut file);
+        file.from(&bases::jre(recipe.java), None);
+        file.copy_from_owned("build", "/out/app", "/app");
+    }
     file.workdir("/app");
     file.env(&[("HOME", "/app")]);
     match &recipe.start {
@@ -62,6 +63,17 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
         }
     }
     file
+}
+
+/// What the program may open beside the archive.
+fn copy_others(file: &mut Dockerfile) {
+    file.run(
+        &[],
+        "find . \\( -name src -o -name target -o -name build -o -name node_modules -o -name '.?*' \\) -prune -o \
+         \\( -type f -o -type l \\) \\\n    \
+         ! -name pom.xml ! -name 'mvnw*' ! -name 'gradlew*' ! -name '*.gradle*' ! -name gradle-wrapper.jar \
+         -exec cp -P --parents -t /out/app {} +",
+    );
 }
 
 fn build(recipe: &Recipe) -> String {
@@ -104,10 +116,15 @@ fn collect(recipe: &Recipe) -> String {
             format!("mkdir -p /out && cp -r {folder}/quarkus-app /out/app")
         }
         // There may be other archives beside the one that holds everything; that one is the largest.
-        Kind::Jar => format!("mkdir -p /out/app && {}", copy_jar(&folder, module, "app.jar")),
+        Kind::Jar => format!("mkdir -p /out/app && {}", copy_jar(&folder, module, "app/app.jar")),
         Kind::Classes => format!(
             "mkdir -p /out/app/lib && {} && \\\n    if [ -d {folder}/dependency ]; then cp -r {folder}/dependency/. /out/app/lib/; fi",
-            copy_jar(&folder, module, "lib/app.jar")
+            copy_jar(&folder, module, "app/lib/app.jar")
+        ),
+        // Unpacked once, and not whenever it is started.
+        Kind::Archive => format!(
+            "mkdir -p /out/app && {} && cd /out/app && jar xf /out/app.war && rm -f /out/app.war",
+            copy_jar(&folder, module, "app.war")
         ),
         Kind::Distribution => {
             let folder = folder.trim_end_matches("/libs");
@@ -127,6 +144,6 @@ fn copy_jar(folder: &str, module: &Module, to: &str) -> String {
     let kind = if module.is_archive { "war" } else { "jar" };
     format!(
         "cp \"$(ls -S {folder}/*.{kind} | grep -vE '(-sources|-javadoc|-plain|-tests)\\.jar$|/original-' | head -n 1)\" \
-         /out/app/{to}"
+         /out/{to}"
     )
 }

@@ -216,11 +216,31 @@ fn the_version_is_read_where_people_write_it() {
 }
 
 #[test]
-fn a_war_file_needs_a_container_and_says_so() {
-    let words = refusal(&[("pom.xml", &pom("<packaging>war</packaging>"))]);
+fn a_war_file_is_served_by_tomcat_unless_it_starts_itself() {
+    let served = plan(&[("pom.xml", &pom("<packaging>war</packaging>"))]);
+    assert_eq!(served.start_command.as_deref(), Some("bin/catalina.sh run"));
+    assert_eq!(
+        fact(&served, "servlet container"),
+        ("Tomcat 10.1.59", "nothing asks for an older one")
+    );
+    let text = &served.dockerfile;
     assert!(
-        words.contains("servlet container") && words.contains("Dockerfile"),
-        "{words}"
+        text.contains("target/*.war") && text.contains("jar xf /out/app.war"),
+        "{text}"
+    );
+    assert!(
+        text.contains("COPY --from=tomcat --chown=10001:10001 /tomcat /app\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("-Dport=${PORT:-8080}") && text.contains("\nUSER 10001:10001\nCMD"),
+        "{text}"
+    );
+    let old = "<packaging>war</packaging><dependencies><dependency><groupId>javax.servlet</groupId></dependency></dependencies>";
+    let old = plan(&[("pom.xml", &pom(old))]);
+    assert_eq!(
+        fact(&old, "servlet container"),
+        ("Tomcat 9.0.117", "pom.xml names packages of javax")
     );
     let bootable = pom(&format!(
         "<packaging>war</packaging>{}",
@@ -408,4 +428,73 @@ fn hostile_build_files_end_in_a_plan_or_a_refusal() {
     assert!(refusal(&[("pom.xml", "nothing")]).contains("pom.xml"));
     let deep = format!("<project>{}", "<modules><module>".repeat(50_000));
     let _ = try_plan(&[("pom.xml", &deep)], &settings());
+}
+
+#[test]
+fn web_applications_and_archives_of_gradle_are_started() {
+    let served = plan(&[(
+        "build.gradle",
+        "plugins {\n    id 'war'\n}\ndependencies {\n  providedCompile 'jakarta.platform:x:10'\n}\n",
+    )]);
+    assert!(
+        served.dockerfile.contains("--console=plain :war"),
+        "{}",
+        served.dockerfile
+    );
+    assert_eq!(served.start_command.as_deref(), Some("bin/catalina.sh run"));
+    let plain = "apply plugin: 'java'\njar {\n  manifest {\n    attributes('Main-Class': 'hello.HelloWorld')\n  }\n}\n";
+    let started = plan(&[("build.gradle", plain)]);
+    assert!(
+        started.dockerfile.contains("--console=plain :jar")
+            && started.warnings.iter().all(|warning| !warning.contains("holds"))
+    );
+    assert!(start(&started).ends_with("-jar /app/app.jar"), "{}", start(&started));
+    let needs = format!("{plain}dependencies {{\n  implementation 'a:b:1'\n}}\n");
+    let needs = plan(&[("build.gradle", &needs)]);
+    assert!(
+        needs
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("application plugin")),
+        "{:?}",
+        needs.warnings
+    );
+}
+
+#[test]
+fn what_is_built_already_is_started_as_it_is() {
+    let manifest = "Manifest-Version: 1.0\nMain-Class: org.springframework.boot.loader.launch.JarLauncher\nSpring-Boot-Version: 3\n\
+                    Build-Jdk-Spec: 17\n";
+    let unpacked = plan(&[("META-INF/MANIFEST.MF", manifest), ("BOOT-INF/lib/a.jar", "")]);
+    assert_eq!(unpacked.base_images, ["eclipse-temurin:17-jre"]);
+    assert!(
+        start(&unpacked).ends_with("$JAVA_OPTS -cp /app org.springframework.boot.loader.launch.JarLauncher")
+            && start(&unpacked).starts_with("export SERVER_PORT="),
+        "{}",
+        start(&unpacked)
+    );
+    let web = plan(&[
+        (
+            "WEB-INF/web.xml",
+            "<web-app xmlns=\"http://xmlns.jcp.org/xml/ns/javaee\"/>",
+        ),
+        ("index.jsp", ""),
+    ]);
+    assert!(
+        web.dockerfile
+            .contains("WORKDIR /app/webapps/ROOT\nCOPY --chown=10001:10001 . .\n"),
+        "{}",
+        web.dockerfile
+    );
+    assert_eq!(fact(&web, "servlet container").0, "Tomcat 9.0.117");
+    let archive = plan(&[
+        ("shop-1.0.jar", ""),
+        ("Procfile", "web: java -jar shop-1.0.jar --port=$PORT\n"),
+    ]);
+    assert_eq!(start(&archive), "exec java -jar shop-1.0.jar --port=$PORT");
+    assert!(start(&plan(&[("shop.jar", "")])).ends_with("-jar /app/shop.jar"));
+    assert!(refusal(&[("a.jar", ""), ("b.jar", "")]).contains("no application was recognized"));
+    // Not hostile names, and not the wrapper's archive of a page.
+    assert!(refusal(&[("a b.jar", "")]).contains("no application was recognized"));
+    assert_eq!(plan(&[("shop.jar", ""), ("index.html", "")]).provider, "static");
 }

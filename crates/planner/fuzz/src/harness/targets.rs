@@ -412,6 +412,14 @@ pub(crate) const TARGETS: &[Target] = &[
             at("gradle/wrapper/gradle-wrapper.properties", &[GRADLE]),
         ],
     ),
+    file(
+        "java_ready",
+        &[
+            at("META-INF/MANIFEST.MF", &[]),
+            at("WEB-INF/web.xml", &[]),
+            at("src/main/webapp/WEB-INF/web.xml", &[("build.gradle", "plugins {\n  id 'war'\n}\n")]),
+        ],
+    ),
     // Ruby
     file("ruby_gemfile", &[at("Gemfile", &[RACK])]),
     file(
