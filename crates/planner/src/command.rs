@@ -119,7 +119,8 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-fn is_assignment(word: &str) -> bool {
+/// Whether a word sets a variable for the command after it.
+pub(crate) fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| is_variable_name(name))
 }
 

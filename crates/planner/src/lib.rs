@@ -68,6 +68,7 @@ mod ruby;
 mod rust;
 mod settings;
 mod shell;
+mod started;
 mod static_site;
 mod survey;
 mod tool_versions;
@@ -109,7 +110,7 @@ fn plan_alone(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refus
     let tree = Tree::open(root)?;
     let overrides = Overrides::read(&tree, settings)?;
     let mut survey = Survey::begin(&tree, settings, overrides)?;
-    let provider = choose_provider(&survey)?;
+    let provider = choose_provider(&mut survey)?;
     let outcome = match provider {
         Provider::Php => php::plan(&mut survey)?,
         Provider::Go => go::plan(&mut survey)?,
@@ -145,71 +146,110 @@ enum Provider {
     Shell,
 }
 
+impl Provider {
+    const ALL: &[(Self, &str)] = &[
+        (Self::Php, "php"),
+        (Self::Go, "go"),
+        (Self::Java, "java"),
+        (Self::Rust, "rust"),
+        (Self::Ruby, "ruby"),
+        (Self::Elixir, "elixir"),
+        (Self::Python, "python"),
+        (Self::Deno, "deno"),
+        (Self::Dotnet, "dotnet"),
+        (Self::Node, "node"),
+        (Self::Cpp, "cpp"),
+        (Self::Static, "static"),
+        (Self::Shell, "shell"),
+    ];
+
+    /// As users name it.
+    fn name(self) -> &'static str {
+        let own = Self::ALL.iter().find(|(provider, _)| *provider == self);
+        own.map_or("", |(_, name)| name)
+    }
+}
+
+/// What the user says, then what the start command needs where the files say something else, then the files.
+fn choose_provider(survey: &mut Survey<'_>) -> Result<Provider, Refusal> {
+    if let Some(chosen) = survey.chosen(Choice::Provider) {
+        let named = Provider::ALL.iter().find(|(_, name)| *name == chosen.value);
+        return named.map(|(provider, _)| *provider).ok_or_else(|| {
+            let names: Vec<&str> = Provider::ALL.iter().map(|(_, name)| *name).collect();
+            Refusal::Setting {
+                name: chosen.because,
+                why: format!("{:?} is none of {}", shown(&chosen.value), names.join(", ")),
+            }
+        });
+    }
+    let tree = survey.tree;
+    let found = provider_of_files(survey)?;
+    let is_site = tree.has("Staticfile") || survey.chosen(Choice::Output).is_some();
+    // Without it a server of Python could be started where there is Ruby only.
+    if let Some(started) = started::find(survey)
+        && found != Some(started.provider)
+        && (has_list_of(started.provider, tree)? || (found.is_none_or(|found| found == Provider::Static) && !is_site))
+    {
+        survey.fact("language", started.provider.name(), &started.because);
+        return Ok(started.provider);
+    }
+    match found {
+        Some(provider) => Ok(provider),
+        None if shell::is_there(survey) => Ok(Provider::Shell),
+        None if java::archive(tree).is_some() => Ok(Provider::Java),
+        None => Err(unknown(tree)),
+    }
+}
+
+/// Whether the files list what an application of that language depends on.
+fn has_list_of(provider: Provider, tree: &Tree) -> Result<bool, Refusal> {
+    Ok(match provider {
+        Provider::Php => tree.has("composer.json"),
+        Provider::Ruby => tree.has("Gemfile"),
+        Provider::Python => python::is_there(tree)?,
+        Provider::Deno => deno::is_there(tree),
+        Provider::Node => tree.has("package.json"),
+        _ => false,
+    })
+}
+
 /// The first language whose files are there: a Python application with a `package.json` for its stylesheets is a
 /// Python application.
-fn choose_provider(survey: &Survey<'_>) -> Result<Provider, Refusal> {
+fn provider_of_files(survey: &Survey<'_>) -> Result<Option<Provider>, Refusal> {
     let tree = survey.tree;
-    if let Some(chosen) = survey.chosen(Choice::Provider) {
-        return match chosen.value.as_str() {
-            "php" => Ok(Provider::Php),
-            "go" => Ok(Provider::Go),
-            "java" => Ok(Provider::Java),
-            "rust" => Ok(Provider::Rust),
-            "ruby" => Ok(Provider::Ruby),
-            "elixir" => Ok(Provider::Elixir),
-            "python" => Ok(Provider::Python),
-            "deno" => Ok(Provider::Deno),
-            "dotnet" => Ok(Provider::Dotnet),
-            "node" => Ok(Provider::Node),
-            "cpp" => Ok(Provider::Cpp),
-            "static" => Ok(Provider::Static),
-            "shell" => Ok(Provider::Shell),
-            other => Err(Refusal::Setting {
-                name: chosen.because,
-                why: format!(
-                    "{:?} is none of php, go, java, rust, ruby, elixir, python, deno, dotnet, node, cpp, static and shell",
-                    shown(other)
-                ),
-            }),
-        };
-    }
-    if php::is_there(tree) {
-        Ok(Provider::Php)
+    Ok(Some(if php::is_there(tree) {
+        Provider::Php
     } else if go::is_there(tree) {
-        Ok(Provider::Go)
+        Provider::Go
     } else if java::is_there(tree) {
-        Ok(Provider::Java)
+        Provider::Java
     } else if rust::is_there(tree) {
-        Ok(Provider::Rust)
+        Provider::Rust
     } else if ruby::is_there(tree) {
-        Ok(Provider::Ruby)
+        Provider::Ruby
     } else if elixir::is_there(tree) {
-        Ok(Provider::Elixir)
+        Provider::Elixir
     } else if python::is_there(tree)? {
-        Ok(Provider::Python)
+        Provider::Python
     } else if deno::is_there(tree) {
-        Ok(Provider::Deno)
+        Provider::Deno
     } else if dotnet::is_there(tree) {
-        Ok(Provider::Dotnet)
+        Provider::Dotnet
     } else if tree.has("package.json") {
-        Ok(Provider::Node)
+        Provider::Node
     } else if cpp::is_there(tree) {
-        Ok(Provider::Cpp)
+        Provider::Cpp
     } else if python::is_a_lone_script(tree) {
-        Ok(Provider::Python)
+        Provider::Python
     } else if node::is_a_lone_script(tree) {
-        Ok(Provider::Node)
+        Provider::Node
     } else if go::is_a_lone_program(tree) {
-        Ok(Provider::Go)
+        Provider::Go
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
-        Ok(Provider::Static)
-    } else if shell::is_there(survey) {
-        Ok(Provider::Shell)
-    } else if java::archive(tree).is_some() {
-        Ok(Provider::Java)
+        Provider::Static
     } else {
-        Err(unknown(tree))
-    }
+        return Ok(None);
+    }))
 }
 
 /// Files that show a language for which there is no provider yet.

@@ -23,7 +23,7 @@ impl Procfile {
             let Some((name, command)) = line.split_once(':').filter(|_| !line.starts_with('#')) else {
                 continue;
             };
-            match (name.trim(), command.trim()) {
+            match (name.trim(), without_remark(command)) {
                 (_, "") => {}
                 ("web", command) if found.start.is_none() => {
                     found.start = Some(("web".to_owned(), Command::parse(command, "web in the Procfile")?));
@@ -42,5 +42,13 @@ impl Procfile {
         }
         found.others = others.into_iter().map(|(name, _)| name).collect();
         Ok(found)
+    }
+}
+
+/// A command without a remark at its end. What is in quotes may look like one.
+fn without_remark(command: &str) -> &str {
+    match command.split_once(" #") {
+        Some((before, _)) if !before.contains(['"', '\'', '\\']) => before.trim(),
+        _ => command.trim(),
     }
 }

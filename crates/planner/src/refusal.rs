@@ -13,7 +13,8 @@ pub enum Refusal {
         "no application was recognized. Looked for composer.json or index.php (PHP), go.mod or main.go (Go), pom.xml or build.gradle \
          (Java), Cargo.toml (Rust), Gemfile (Ruby), mix.exs (Elixir), requirements.txt, pyproject.toml, Pipfile, manage.py \
          or main.py (Python), deno.json (Deno), a project file (.NET), package.json (Node.js), CMakeLists.txt or meson.build \
-         (C and C++), Staticfile or index.html (static site), and start.sh (shell). Found {seen}. {advice}"
+         (C and C++), Staticfile or index.html (static site), start.sh (shell), and a start command or Procfile that calls \
+         one of them. Found {seen}. {advice}"
     )]
     Unknown {
         /// What lies in the directory.

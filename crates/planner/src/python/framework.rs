@@ -2,13 +2,14 @@
 
 use crate::{
     Refusal,
-    command::Command,
+    command::{Command, words},
     python::{
         dependencies::Names,
         django::{self, Django},
         source,
     },
     survey::Survey,
+    tree::is_plain_path,
 };
 
 /// How the application runs.
@@ -61,6 +62,15 @@ const SCRIPTS: &[&str] = &[
     "__main__.py",
 ];
 
+/// Servers that a start command may call, and the packages that have them.
+const SERVERS: &[(&str, &str)] = &[
+    ("gunicorn", "gunicorn"),
+    ("uvicorn", "uvicorn"),
+    ("hypercorn", "hypercorn"),
+    ("daphne", "daphne"),
+    ("waitress-serve", "waitress"),
+];
+
 const WSGI: &[&str] = &["Flask"];
 const ASGI: &[&str] = &["FastAPI", "FastHTML", "Starlette", "Litestar", "Quart"];
 
@@ -88,8 +98,10 @@ pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&st
 
     if let Some(start) = survey.start_override()? {
         let start = start.without_runner();
-        let port = start.literal_port();
-        return Ok(serving(start, Vec::new(), port));
+        let port = start.literal_port().or_else(|| port_of_script(survey, &start));
+        let server = SERVERS.iter().find(|(program, _)| start.names(program));
+        let added = server.map_or_else(Vec::new, |(_, package)| added(survey, names, package));
+        return Ok(serving(start, added, port));
     }
     if let Some(django) = &django {
         let (start, added) = start_django(survey, django, names)?;
@@ -142,17 +154,11 @@ pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&st
         return Ok(serving(Command::parse(&start, "gunicorn")?, added, None));
     }
     if let Some(path) = tree.first_file(SCRIPTS) {
-        let port = source::port(&tree.head(path));
         let start = format!("python {path}");
         survey.fact("start command", &start, path);
-        if let Some(port) = port {
-            survey.fact(
-                "port",
-                &port.to_string(),
-                &format!("{path} names it and does not look at PORT"),
-            );
-        }
-        return Ok(serving(Command::parse(&start, path)?, Vec::new(), port));
+        let start = Command::parse(&start, path)?;
+        let port = port_of_script(survey, &start);
+        return Ok(serving(start, Vec::new(), port));
     }
     if let Some(program) = program {
         survey.fact("start command", program, "the scripts in pyproject.toml");
@@ -260,6 +266,21 @@ fn start_django(
     survey.fact("start command", &text, because);
     let added = added(survey, names, server);
     Ok((Command::parse(&text, because)?, added))
+}
+
+/// The port that the script of a start command listens on, whatever `PORT` is.
+fn port_of_script(survey: &mut Survey<'_>, start: &Command) -> Option<u16> {
+    let mut words = words(start.text()).skip_while(|word| !word.starts_with("python"));
+    words.next()?;
+    let script = words.find(|word| !word.starts_with('-'))?;
+    let path = script.strip_prefix("./").unwrap_or(script);
+    if !path.ends_with(".py") || !is_plain_path(path) {
+        return None;
+    }
+    let port = source::port(&survey.tree.head(path))?;
+    let because = format!("{path} names it and does not look at PORT");
+    survey.fact("port", &port.to_string(), &because);
+    Some(port)
 }
 
 /// The script of a Streamlit application.

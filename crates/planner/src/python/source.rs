@@ -174,11 +174,22 @@ pub(crate) fn port(text: &str) -> Option<u16> {
     if text.contains("PORT") {
         return None;
     }
-    text.match_indices("port").find_map(|(at, _)| {
-        let rest = text[at + 4..].trim_start().strip_prefix('=')?.trim_start();
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).take(6).collect();
-        digits.parse().ok().filter(|port| *port > 0)
-    })
+    let named = text.match_indices("port").find_map(|(at, _)| {
+        let rest = text[at + 4..].trim_start().strip_prefix('=')?;
+        number(rest.trim_start())
+    });
+    // An address as sockets take it.
+    let address = || {
+        ["('',", "(\"\",", "('0.0.0.0',", "(\"0.0.0.0\","]
+            .iter()
+            .find_map(|address| number(text.split_once(address)?.1.trim_start()))
+    };
+    named.or_else(address)
+}
+
+fn number(text: &str) -> Option<u16> {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).take(6).collect();
+    digits.parse().ok().filter(|port| *port > 0)
 }
 
 #[cfg(test)]
@@ -213,6 +224,7 @@ mod tests {
     fn a_port_is_read_from_a_script_that_ignores_the_variable() {
         assert_eq!(port("web.run_app(app, port=9090)"), Some(9090));
         assert_eq!(port("run(port=int(os.environ['PORT']))"), None);
+        assert_eq!(port("server_address = ('', 8080)\nport = sys.argv"), Some(8080));
         assert_eq!(port("import x"), None);
     }
 }

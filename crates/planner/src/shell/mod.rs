@@ -1,15 +1,19 @@
-//! A shell script that starts everything: what is left when no language is recognized.
+//! A shell script, or a ready-made program, that starts everything: what is left when no language is recognized.
 
 use crate::{
     Refusal, bases,
     command::{relative_path, words},
     dockerfile::Dockerfile,
     settings::Choice,
+    started,
     survey::{Outcome, Survey},
-    tree::{is_plain_path, shown},
+    tree::shown,
 };
 
 const SCRIPT: &str = "start.sh";
+
+/// How a compiled program of Linux begins.
+const COMPILED: &str = "\u{7f}ELF";
 
 /// Commands that scripts call, and the packages that bring them. The system has the usual small tools already.
 const TOOLS: &[(&str, &str)] = &[
@@ -29,79 +33,35 @@ const TOOLS: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn is_there(survey: &Survey<'_>) -> bool {
-    survey.tree.has_file(SCRIPT) || survey.chosen(Choice::ShellScript).is_some() || started_script(survey).is_some()
+    survey.tree.has_file(SCRIPT)
+        || survey.chosen(Choice::ShellScript).is_some()
+        || started::own_program(survey).is_some()
 }
 
-/// The application's own script that the start command runs, and what decided that.
-fn started_script(survey: &Survey<'_>) -> Option<(String, String)> {
-    let (command, because) = match survey.chosen(Choice::Start) {
-        Some(chosen) => (chosen.value, chosen.because),
-        None => {
-            let (name, command) = survey.procfile.start.clone()?;
-            (command.text().to_owned(), format!("{name} in the Procfile"))
-        }
-    };
-    let script = words(&command)
-        .map(|word| word.strip_prefix("./").unwrap_or(word))
-        .find(|word| word.ends_with(".sh") && is_plain_path(word) && survey.tree.has_file(word))?;
-    Some((script.to_owned(), because))
+/// What is started, and what it needs.
+struct Started {
+    words: Vec<String>,
+    packages: Vec<&'static str>,
 }
 
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
-    let tree = survey.tree;
-    let (script, because) = match survey.chosen(Choice::ShellScript) {
-        Some(chosen) => (relative_path(&chosen.value, &chosen.because)?, chosen.because),
-        None => started_script(survey).unwrap_or_else(|| (SCRIPT.to_owned(), format!("{SCRIPT} is there"))),
-    };
-    let Some(text) = tree.text(&script)? else {
-        return Err(Refusal::Setting {
-            name: because,
-            why: format!(
-                "there is no file {}. Name one below the application's directory",
-                shown(&script)
-            ),
-        });
-    };
-    survey.fact("script", &script, &because);
-    let (shell, package) = shell(&script, &text)?;
-    let first = text.lines().next().unwrap_or_default();
-    let reason = if first.starts_with("#!") {
-        format!("the first line of {script} is {first}")
-    } else {
-        format!("{script} does not name a shell in its first line")
-    };
-    survey.fact("shell", shell, &reason);
-    let mut packages = vec!["ca-certificates"];
-    packages.extend(package);
-    let calls = |tool: &str| {
-        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-        lines.into_iter().any(|line| {
-            words(line).any(|word| {
-                word.trim_start_matches(['$', '(', '`'])
-                    .trim_end_matches([';', ')', '`'])
-                    == tool
-            })
-        })
-    };
-    let called: Vec<&(&str, &'static str)> = TOOLS.iter().filter(|(tool, _)| calls(tool)).collect();
-    if !called.is_empty() {
-        let tools: Vec<&str> = called.iter().map(|(tool, _)| *tool).collect();
-        survey.fact("packages", &tools.join(", "), &format!("{script} calls them"));
-    }
-    packages.extend(called.iter().map(|(_, package)| *package));
-
+    let Started { words, packages } = started(survey)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let install = survey.chosen_command(Choice::Install, "install command")?;
     let build = survey.chosen_command(Choice::Build, "build command")?;
     let start_override = survey.start_override()?;
     let (start_command, port) = match &start_override {
         Some(command) => (command.text().to_owned(), command.literal_port()),
-        None => (format!("{shell} {script}"), None),
+        None => (words.join(" "), None),
     };
     let install_variables = survey.variables(|_| install.is_some());
     let build_variables = survey.build_variables();
 
     let mut file = Dockerfile::default();
-    file.comment("A shell script.");
+    file.comment(match words.as_slice() {
+        [_] => "A ready-made program.",
+        _ => "A shell script.",
+    });
     file.from(bases::DEBIAN, None);
     file.install_packages(&packages);
     file.workdir("/app");
@@ -119,7 +79,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     file.run_as_its_owner();
     match &start_override {
         Some(command) => file.start(&command.as_process()),
-        None => file.start_words(&[shell, &script]),
+        None => file.start_words(&words),
     }
     Ok(Outcome {
         provider: "shell",
@@ -128,6 +88,64 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         leave_out: &[],
         port,
         start_command: Some(start_command),
+    })
+}
+
+/// Looks into the script or program that is named, that the start command runs, or that has the usual name.
+fn started(survey: &mut Survey<'_>) -> Result<Started, Refusal> {
+    let tree = survey.tree;
+    let (path, because) = match survey.chosen(Choice::ShellScript) {
+        Some(chosen) => (relative_path(&chosen.value, &chosen.because)?, chosen.because),
+        None => match started::own_program(survey) {
+            Some(program) => (program.path, program.because),
+            None => (SCRIPT.to_owned(), format!("{SCRIPT} is there")),
+        },
+    };
+    if !tree.has_file(&path) {
+        return Err(Refusal::Setting {
+            name: because,
+            why: format!(
+                "there is no file {}. Name one below the application's directory",
+                shown(&path)
+            ),
+        });
+    }
+    let text = tree.head(&path);
+    let mut packages = vec!["ca-certificates"];
+    if text.starts_with(COMPILED) {
+        survey.fact("program", &path, &because);
+        let words = vec![format!("./{path}")];
+        return Ok(Started { words, packages });
+    }
+    survey.fact("script", &path, &because);
+    let (shell, package) = shell(&path, &text)?;
+    let first = text.lines().next().unwrap_or_default();
+    let reason = if first.starts_with("#!") {
+        format!("the first line of {path} is {first}")
+    } else {
+        format!("{path} does not name a shell in its first line")
+    };
+    survey.fact("shell", shell, &reason);
+    packages.extend(package);
+    let called: Vec<&(&str, &'static str)> = TOOLS.iter().filter(|(tool, _)| calls(&text, tool)).collect();
+    if !called.is_empty() {
+        let tools: Vec<&str> = called.iter().map(|(tool, _)| *tool).collect();
+        survey.fact("packages", &tools.join(", "), &format!("{path} calls them"));
+    }
+    packages.extend(called.iter().map(|(_, package)| *package));
+    let words = vec![shell.to_owned(), path];
+    Ok(Started { words, packages })
+}
+
+/// Whether a script has a command among its words.
+fn calls(script: &str, tool: &str) -> bool {
+    let mut lines = script.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.any(|line| {
+        words(line).any(|word| {
+            word.trim_start_matches(['$', '(', '`'])
+                .trim_end_matches([';', ')', '`'])
+                == tool
+        })
     })
 }
 

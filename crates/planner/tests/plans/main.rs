@@ -20,4 +20,5 @@ mod python;
 mod ruby;
 mod rust;
 mod shell;
+mod started;
 mod static_site;
