@@ -38,7 +38,7 @@ pub(crate) fn of(tree: &Tree, because: &str) -> (String, Option<Evidence>) {
     // The path is the last word before, unless it is one of several.
     let word = before.rsplit(' ').next().unwrap_or(before);
     let line = match name {
-        "Procfile" => line_that_begins(&text, &format!("{word}:")),
+        "Procfile" | "Staticfile" => line_that_begins(&text, &format!("{word}:")),
         "Gemfile.lock" => line_that_is(&text, before),
         "mix.exs" => only_line_with(&text, &format!("{word}:")),
         "Pipfile" => toml_line(&text, word),

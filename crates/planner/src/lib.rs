@@ -70,6 +70,7 @@ mod settings;
 mod shell;
 mod started;
 mod static_site;
+mod staticfile;
 mod survey;
 mod tool_versions;
 mod tree;
@@ -126,6 +127,9 @@ fn plan_alone(root: &std::path::Path, settings: &Settings) -> Result<Plan, Refus
         Provider::Static => static_site::plan(&mut survey)?,
         Provider::Shell => shell::plan(&mut survey)?,
     };
+    if provider != Provider::Static && tree.has(staticfile::AUTHENTICATION) {
+        survey.warn("Staticfile.auth counts for plain sites only: no password is asked for here.");
+    }
     Ok(survey.finish(outcome))
 }
 

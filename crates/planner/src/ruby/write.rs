@@ -40,7 +40,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
         Shape::Files { folder, build } => {
             building(recipe, caches, *build, &mut file);
             file.comment("The files, served by Caddy.");
-            caddy::stage(&mut file, Missing::NotFound);
+            caddy::stage(&mut file, &Missing::NotFound.into());
             let from = if folder.is_empty() {
                 "/app/".to_owned()
             } else {

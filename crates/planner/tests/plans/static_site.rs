@@ -60,3 +60,91 @@ fn an_unknown_directory_is_refused_with_what_was_seen() {
         "{below}"
     );
 }
+
+#[test]
+fn what_a_staticfile_of_cloud_foundry_says_is_done() {
+    let planned = plan(&[
+        (
+            "Staticfile",
+            "# how\nroot: dist/public\npushstate: enabled\ndirectory: visible\nforce_https: true\nhttp_strict_transport_security: true\n\
+             http_strict_transport_security_include_subdomains: true\nhttp_strict_transport_security_preload: true\n\
+             status_codes:\n  404: /pages/404.html\n  500: '/pages/500.html'\nenable_http2: enabled\nlocation_include: x.conf\nssi: enabled\n",
+        ),
+        ("dist/public/index.html", ""),
+    ]);
+    let text = &planned.dockerfile;
+    for line in [
+        "COPY --chown=10001:10001 dist/public/ ./",
+        "try_files {path} {path}.html {path}/ /index.html",
+        "@insecure header X-Forwarded-Proto http",
+        "header Strict-Transport-Security \"max-age=31536000; includeSubDomains; preload\"",
+        "file_server browse {",
+        "expression {err.status_code} == 500",
+        "rewrite * /pages/404.html",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(fact(&planned, "output directory").1, "root in the Staticfile:2");
+    assert_eq!(fact(&planned, "http").1, "force_https in the Staticfile:5");
+    assert!(
+        planned.warnings[0].contains("location_include, ssi"),
+        "{:?}",
+        planned.warnings
+    );
+}
+
+#[test]
+fn a_staticfile_without_a_root_serves_the_folder_that_has_a_page() {
+    let planned = plan(&[("Staticfile", ""), ("public/index.html", "")]);
+    assert_eq!(fact(&planned, "output directory"), ("public", "public/index.html"));
+    // The whole folder, where it says so.
+    let planned = plan(&[
+        ("Staticfile", "root: /\nhost_dot_files: true\n"),
+        ("public/index.html", ""),
+    ]);
+    assert_eq!(fact(&planned, "output directory").0, ".");
+    assert!(!planned.dockerfile.contains("@hidden"), "{}", planned.dockerfile);
+}
+
+#[test]
+fn a_site_that_asks_for_a_password_is_never_served_without() {
+    let hash = "$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+    let line = format!("bob:{hash}\n");
+    let planned = plan(&[("index.html", ""), ("Staticfile.auth", &line)]);
+    assert!(
+        planned.dockerfile.contains(&format!("bob {hash}")),
+        "{}",
+        planned.dockerfile
+    );
+    assert!(planned.dockerignore.unwrap().contains("Staticfile.auth"));
+    let old = refusal(&[
+        ("index.html", ""),
+        ("Staticfile.auth", "bob:$apr1$DuUQEQp8$ZccZCHQElNSjrg.erwSFC0\n"),
+    ]);
+    assert!(old.contains("bob") && old.contains("htpasswd -nB"), "{old}");
+    assert!(refusal(&[("index.html", ""), ("Staticfile.auth", "")]).contains("nobody"));
+    let evil = format!("b'; x:{hash}\n");
+    assert!(refusal(&[("index.html", ""), ("Staticfile.auth", &evil)]).contains("a name is"));
+    let heroku = refusal(&[("index.html", ""), ("static.json", r#"{"basic_auth": true}"#)]);
+    assert!(heroku.contains("basic_auth in static.json"), "{heroku}");
+    let other = plan(&[
+        ("package.json", r#"{"scripts": {"start": "node ."}}"#),
+        ("Staticfile.auth", &line),
+    ]);
+    assert!(other.warnings.iter().any(|warning| warning.contains("Staticfile.auth")));
+}
+
+#[test]
+fn herokus_file_is_read_as_far_as_it_means_the_same() {
+    let planned = plan(&[
+        (
+            "static.json",
+            r#"{"root": "dist/", "clean_urls": true, "https_only": true, "routes": {"/**": "index.html"}, "headers": {}}"#,
+        ),
+        ("dist/index.html", ""),
+    ]);
+    assert_eq!(fact(&planned, "output directory"), ("dist", "root in static.json:1"));
+    assert!(planned.dockerfile.contains("/index.html"), "{}", planned.dockerfile);
+    assert_eq!(fact(&planned, "http").1, "https_only in static.json:1");
+    assert!(planned.warnings[0].contains("static.json") && planned.warnings[0].contains("headers"));
+}
