@@ -163,37 +163,43 @@ impl Dockerfile {
         }
     }
 
-    /// Installs Debian's packages at the beginning of stages: those of the build in all but the last one, which has what runs,
-    /// and both where there is one stage. A stage that stands on another one of this file has that one's. Whether the image
-    /// that runs took its packages: of what is not Debian's none are asked for.
+    /// Installs Debian's packages at the beginning of stages. The stage that runs, and those that it stands on, have the packages
+    /// of the image only; those of the build are in the others, or in all of it where there are no others. A stage that stands on
+    /// another has that one's. Whether the image that runs took its packages: of what is not Debian's none are asked for.
     pub(crate) fn with_packages(&mut self, build: &[String], run: &[String]) -> bool {
-        let is_from = |line: &&str| line.starts_with("FROM ");
-        let stages = self.text.lines().filter(is_from).count();
-        let both = || build.iter().chain(run).map(String::as_str).collect::<Vec<_>>();
-        let (mut names, mut text, mut took, mut number) = (Vec::new(), String::new(), true, 0);
-        for line in self.text.lines() {
-            text.push_str(line);
-            text.push('\n');
-            let Some(from) = line.strip_prefix("FROM ") else {
+        let text = std::mem::take(&mut self.text);
+        let stages: Vec<(&str, &str)> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("FROM "))
+            .map(|from| from.split_once(" AS ").unwrap_or((from, "")))
+            .collect();
+        let stands_on = |stage: usize| stages[..stage].iter().position(|(_, name)| *name == stages[stage].0);
+        let mut running = vec![stages.len().saturating_sub(1)];
+        while let Some(below) = running.last().and_then(|stage| stands_on(*stage)) {
+            running.push(below);
+        }
+        let has_others = stages.len() > running.len();
+        let (mut took, mut number) = (true, 0);
+        for line in text.lines() {
+            self.line(line);
+            if !line.starts_with("FROM ") {
                 continue;
-            };
-            number += 1;
-            let (image, name) = from.split_once(" AS ").unwrap_or((from, ""));
-            let stands_on_another = names.contains(&image);
-            names.push(name);
-            let packages = match number == stages {
-                true if stages == 1 => both(),
-                true => run.iter().map(String::as_str).collect(),
-                false if stands_on_another => Vec::new(),
-                false => build.iter().map(String::as_str).collect(),
+            }
+            let (image, below) = (stages[number].0, stands_on(number));
+            let packages: Vec<&str> = match (running.contains(&number), below) {
+                (true, None) if has_others => run.iter().map(String::as_str).collect(),
+                (true, None) => build.iter().chain(run).map(String::as_str).collect(),
+                (false, None) => build.iter().map(String::as_str).collect(),
+                (false, Some(below)) if running.contains(&below) => build.iter().map(String::as_str).collect(),
+                (_, Some(_)) => Vec::new(),
             };
             let is_debian = image != "scratch" && image != bases::CADDY;
-            took &= is_debian || packages.is_empty() || number != stages;
+            took &= is_debian || packages.is_empty() || !running.contains(&number);
             if is_debian && !packages.is_empty() {
-                text.push_str(&format!("RUN {}\n", debian::install(&packages)));
+                self.line(&format!("RUN {}", debian::install(&packages)));
             }
+            number += 1;
         }
-        self.text = text;
         took
     }
 

@@ -249,6 +249,8 @@ fn provider_of_files(survey: &Survey<'_>) -> Result<Option<Provider>, Refusal> {
         Provider::Node
     } else if go::is_a_lone_program(tree) {
         Provider::Go
+    } else if php::is_a_lone_script(tree) {
+        Provider::Php
     } else if static_site::is_there(tree) || survey.chosen(Choice::Output).is_some() {
         Provider::Static
     } else {

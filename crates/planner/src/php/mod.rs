@@ -1,11 +1,13 @@
 //! PHP: from `composer.json`, or a lone `index.php`, to what the Dockerfile needs to know.
 
+mod cloud_foundry;
 mod composer;
 mod extensions;
 mod framework;
 mod web;
 mod write;
 
+use cloud_foundry::Options;
 use composer::Composer;
 use extensions::Extension;
 use framework::Framework;
@@ -53,6 +55,8 @@ struct Recipe {
     variables: Variables,
     install_variables: Variables,
     writable: Vec<String>,
+    /// Settings for PHP that the application brings along.
+    ini_files: Vec<String>,
     start: Command,
 }
 
@@ -69,31 +73,52 @@ struct Packages {
 
 /// Whether the directory is a PHP application's.
 pub(crate) fn is_there(tree: &Tree) -> bool {
-    tree.has("composer.json") || tree.has("index.php") || tree.has_file("public/index.php")
+    tree.has("composer.json")
+        || tree.has("index.php")
+        || tree.has_file("public/index.php")
+        || tree.has_file("htdocs/index.php")
+        || tree.has_file(".bp-config/options.json")
 }
+
+/// Whether a directory without any of these holds a program all the same.
+pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
+    tree.first_file(SCRIPTS).is_some()
+}
+
+/// Programs that are run as they are, where nothing is served.
+const SCRIPTS: &[&str] = &["app.php", "main.php", "worker.php", "bot.php"];
 
 pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let composer = Composer::read(survey.tree)?;
-    let wish = wish(survey, &composer)?;
+    let options = Options::read(survey.tree)?;
+    let wish = wish(survey, &composer, &options)?;
     let line = OFFER.choose(survey, wish.as_ref());
     let framework = Framework::detect(survey.tree, &composer);
     if let Some(name) = framework.name() {
         survey.fact("framework", name, framework.because());
     }
-    let extensions = extensions(survey, &composer, framework, line);
     let served = framework::heroku(&survey.procfile).filter(|_| survey.chosen(Choice::Start).is_none());
     let start = match &served {
         Some(_) => None,
-        None => survey.start_override()?,
+        None => match survey.start_override()? {
+            Some(start) => Some(start),
+            None => options.standalone(survey)?,
+        },
     };
-    let root = root(survey, framework, &composer, served.as_deref())?;
-    if root.is_none() && start.is_none() {
-        return Err(no_start(survey.tree));
+    let root = root(survey, framework, &composer, &options, served.as_deref())?;
+    let start = match (start, &root) {
+        (Some(start), _) => start,
+        (None, Some(_)) => framework.start(survey)?,
+        (None, None) => lone_script(survey)?,
+    };
+    let ini_files = cloud_foundry::ini_files(survey.tree, root.as_deref());
+    if !ini_files.is_empty() {
+        survey.fact("settings of PHP", &ini_files.join(", "), "they are among the files");
     }
-    let start = match start {
-        Some(start) => start,
-        None => framework.start(survey)?,
-    };
+    let mut of_files = options.extensions();
+    of_files.extend(cloud_foundry::loaded(survey.tree, &ini_files));
+    let extensions = extensions(survey, &composer, framework, line, of_files);
+    options.tell_unused(survey);
     let falls_back = root.is_some() && (composer.is_there || root.as_deref() != Some(""));
     if let Some(root) = &root {
         let because = if falls_back {
@@ -133,6 +158,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         build,
         assets,
         writable,
+        ini_files,
         root,
         start,
     };
@@ -157,19 +183,25 @@ fn is_of_front_end(command: &Command) -> bool {
     })
 }
 
-fn wish(survey: &Survey<'_>, composer: &Composer) -> Result<Option<Wish>, Refusal> {
+fn wish(survey: &Survey<'_>, composer: &Composer, options: &Options) -> Result<Option<Wish>, Refusal> {
     if let Some(wish) = wish::of_user(survey, Choice::PhpVersion) {
         return Ok(Some(wish));
     }
     let of_file = wish::of_file(survey.tree, ".php-version", "php-")?;
-    let wish = of_file.or_else(|| composer.php());
+    let wish = of_file.or_else(|| options.version()).or_else(|| composer.php());
     match wish {
         Some(wish) => Ok(Some(wish)),
         None => wish::of_tools(survey.tree, "php"),
     }
 }
 
-fn extensions(survey: &mut Survey<'_>, composer: &Composer, framework: Framework, line: u64) -> Vec<Extension> {
+fn extensions(
+    survey: &mut Survey<'_>,
+    composer: &Composer,
+    framework: Framework,
+    line: u64,
+    of_files: Vec<String>,
+) -> Vec<Extension> {
     let mut asked = composer.extensions();
     if !asked.is_empty() {
         let names: Vec<&str> = asked.iter().map(String::as_str).collect();
@@ -178,6 +210,11 @@ fn extensions(survey: &mut Survey<'_>, composer: &Composer, framework: Framework
             &names.join(", "),
             "ext-* in composer.json and composer.lock",
         );
+    }
+    if !of_files.is_empty() {
+        let because = ".bp-config/options.json, or the settings of PHP among the files";
+        survey.fact("extensions asked for", &of_files.join(", "), because);
+        asked.extend(of_files);
     }
     if let Some(chosen) = survey.chosen(Choice::PhpExtensions) {
         let names = chosen
@@ -215,6 +252,7 @@ fn root(
     survey: &mut Survey<'_>,
     framework: Framework,
     composer: &Composer,
+    options: &Options,
     of_procfile: Option<&str>,
 ) -> Result<Option<String>, Refusal> {
     if let Some(chosen) = survey.chosen(Choice::PhpRoot) {
@@ -231,6 +269,9 @@ fn root(
     }
     if let Some(path) = of_procfile {
         return relative_path(path, "web in the Procfile").map(Some);
+    }
+    if let Some(folder) = options.root(survey)? {
+        return Ok(Some(folder));
     }
     let tree = survey.tree;
     if framework == Framework::Laravel || framework == Framework::Symfony {
@@ -284,6 +325,16 @@ fn packages(survey: &mut Survey<'_>, composer: &Composer) -> Packages {
         needs_source: composer.has_local_packages(),
         brings_vendor,
     }
+}
+
+/// A program that is run as it is, where there is no page to serve.
+fn lone_script(survey: &mut Survey<'_>) -> Result<Command, Refusal> {
+    let Some(script) = survey.tree.first_file(SCRIPTS) else {
+        return Err(no_start(survey.tree));
+    };
+    let start = format!("php {script}");
+    survey.fact("start command", &start, script);
+    Command::parse(&start, script)
 }
 
 fn no_start(tree: &Tree) -> Refusal {

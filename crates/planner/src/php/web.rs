@@ -43,7 +43,7 @@ pub(super) fn configure(root: &str, falls_back: bool) -> String {
         "<LocationMatch \"/\\.(?!well-known/)\">",
         "  Require all denied",
         "</LocationMatch>",
-        "<FilesMatch \"^(composer\\.(json|lock)|package(-lock)?\\.json|Procfile|Dockerfile|artisan)$\">",
+        "<FilesMatch \"^(composer\\.(json|lock)|package(-lock)?\\.json|click-deploy\\.toml|Procfile|Dockerfile|artisan)$\">",
         "  Require all denied",
         "</FilesMatch>",
         "<Directory /app/vendor>",

@@ -8,7 +8,7 @@ use crate::{
     bases, debian,
     dockerfile::{Caches, Dockerfile, Variables},
     node::assets,
-    php::{Packages, Recipe, extensions, framework::Framework, web},
+    php::{Packages, Recipe, cloud_foundry, extensions, framework::Framework, web},
 };
 
 const COMPOSER: &str = "composer install --no-dev --no-interaction --no-progress --prefer-dist";
@@ -44,6 +44,9 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
             Some(root) => file.copy_from(assets::STAGE, &format!("/out/{root}/"), &format!("./{root}/")),
             None => file.copy_from(assets::STAGE, "/out/", "./"),
         }
+    }
+    if !recipe.ini_files.is_empty() {
+        file.run(&[], &cloud_foundry::use_ini_files(&recipe.ini_files));
     }
     writable(recipe, &mut file);
     file.user(web::USER);

@@ -245,16 +245,16 @@ fn what_users_say_wins() {
 
 #[test]
 fn a_program_without_pages_needs_a_start_command() {
-    let files = [("composer.json", "{}"), ("worker.php", "<?php")];
+    let files = [("composer.json", "{}"), ("tool.php", "<?php")];
     let words = refusal(&files);
-    assert!(words.contains("public") && words.contains("worker.php"), "{words}");
+    assert!(words.contains("public") && words.contains("tool.php"), "{words}");
     let settings = Settings {
-        start_command: Some("php worker.php".to_owned()),
+        start_command: Some("php tool.php".to_owned()),
         ..settings()
     };
     let plan = try_plan(&files, &settings).unwrap();
     assert_eq!(plan.base_images, ["php:8.4-cli", "composer:2"]);
-    assert_eq!(start(&plan), "exec php worker.php");
+    assert_eq!(start(&plan), "exec php tool.php");
     assert!(refusal(&[("composer.json", "[]")]).contains("JSON object"));
     assert!(refusal(&[INDEX, ("composer.json", "{"), ("composer.lock", "")]).contains("composer.json"));
 }
@@ -274,4 +274,68 @@ fn unknown_extensions_are_told_and_never_written() {
         plan.warnings
     );
     assert!(!plan.dockerfile.contains("evil") && !plan.dockerfile.contains("sqlsrv"));
+}
+
+#[test]
+fn what_users_of_cloud_foundry_write_counts() {
+    let planned = plan(&[
+        ("site/index.php", ""),
+        (
+            ".bp-config/options.json",
+            "{\n\"PHP_VERSION\": \"{PHP_83_LATEST}\",\n\"WEBDIR\": \"site\", \"PHP_EXTENSIONS\": [\"gmp\", \"curl\"], \"LIBDIR\": \"x\"}",
+        ),
+        (
+            ".bp-config/php/php.ini.d/a.ini",
+            "extension=bz2.so\ninclude_path = \"@{HOME}/lib\"\n",
+        ),
+        ("site/.user.ini", "memory_limit = 1G\n"),
+    ]);
+    assert_eq!(planned.provider, "php");
+    assert_eq!(
+        fact(&planned, "php version"),
+        ("8.3", "PHP_VERSION in .bp-config/options.json:2 asks for 8.3")
+    );
+    assert_eq!(fact(&planned, "document root").0, "site");
+    assert_eq!(fact(&planned, "extensions").0, "bz2, gmp, opcache");
+    let text = &planned.dockerfile;
+    assert!(
+        text.contains(".bp-config/php/php.ini.d/a.ini site/.user.ini >\"$PHP_INI_DIR/conf.d/zz-app.ini\""),
+        "{text}"
+    );
+    assert!(planned.warnings.iter().any(|warning| warning.contains("LIBDIR")));
+    assert!(refusal(&[(".bp-config/options.json", "[]"), ("index.php", "")]).contains("options.json"));
+    assert!(refusal(&[(".bp-config/options.json", r#"{"WEBDIR": "../x"}"#), ("index.php", "")]).contains("WEBDIR"));
+}
+
+#[test]
+fn a_program_of_php_alone_is_started() {
+    let none = r#"{"WEB_SERVER": "none", "APP_START_CMD": "work/er.php"}"#;
+    let named = plan(&[("work/er.php", ""), (".bp-config/options.json", none)]);
+    assert_eq!(start(&named), "exec php work/er.php");
+    assert_eq!(named.base_images, ["php:8.4-cli"]);
+    let found = plan(&[
+        ("app.php", ""),
+        (".bp-config/options.json", r#"{"WEB_SERVER": "none"}"#),
+    ]);
+    assert_eq!(start(&found), "exec php app.php");
+    assert_eq!(start(&plan(&[("worker.php", "")])), "exec php worker.php");
+    assert_eq!(fact(&plan(&[("htdocs/index.php", "")]), "document root").0, "htdocs");
+}
+
+#[test]
+fn packages_of_the_build_are_not_in_the_image_that_runs() {
+    let asked = with_variables(&[
+        ("CLICK_DEPLOY_BUILD_APT_PACKAGES", "make"),
+        ("CLICK_DEPLOY_APT_PACKAGES", "ffmpeg"),
+    ]);
+    let planned = try_plan(&[("index.php", ""), ("composer.json", "{}")], &asked).unwrap();
+    let stages: Vec<&str> = planned.dockerfile.split("FROM ").skip(1).collect();
+    let has = |stage: usize, package: &str| stages[stage].contains(&format!("recommends {package} "));
+    assert_eq!(stages.len(), 3, "{}", planned.dockerfile);
+    assert!(has(0, "ffmpeg") && has(1, "make"), "{}", planned.dockerfile);
+    assert!(
+        !has(0, "make") && !has(2, "make") && !has(2, "ffmpeg"),
+        "{}",
+        planned.dockerfile
+    );
 }
