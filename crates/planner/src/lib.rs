@@ -275,7 +275,6 @@ const OTHER_LANGUAGES: &[(&str, &str)] = &[
     ("DESCRIPTION", "R"),
     ("Project.toml", "Julia"),
     ("nginx.conf", "nginx"),
-    ("environment.yml", "Conda"),
 ];
 
 /// What to do where nothing points to anything else.

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use crate::{
     Refusal,
+    python::conda::Environment,
     tree::{Tree, is_plain_path, join},
 };
 
@@ -36,14 +37,35 @@ pub(crate) enum Installer {
     Pipenv {
         is_locked: bool,
     },
+    /// As `pdm.lock` says.
+    Pdm {
+        is_package: bool,
+    },
+    /// The list in `environment.yml`, out of Python's own index.
+    Conda {
+        dependencies: Vec<String>,
+    },
 }
 
 /// The names of all dependencies, normalized, and those that come with an extra.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: BTreeSet<String>,
-    from_git: bool,
+    from_repository: bool,
 }
+
+/// Packages that lie in the repository, to be installed without any index, as users of Cloud Foundry do it.
+pub(crate) fn vendored(tree: &Tree) -> Vec<String> {
+    let entries = tree.entries(VENDORED).into_iter().take(MOST);
+    let is_package = |name: &str| [".whl", ".tar.gz", ".zip"].iter().any(|end| name.ends_with(end));
+    entries
+        .map(|entry| entry.name)
+        .filter(|name| is_package(name))
+        .collect()
+}
+
+/// The folder of such packages.
+pub(crate) const VENDORED: &str = "vendor";
 
 /// More requirements than this are not looked at.
 const MOST: usize = 5_000;
@@ -63,8 +85,13 @@ impl Names {
         names.iter().copied().find(|name| self.has(name))
     }
 
+    /// Whether one is fetched as source, by a program such as Git.
+    pub(crate) fn from_repository(&self) -> bool {
+        self.from_repository
+    }
+
     fn add(&mut self, requirement: &str) {
-        self.from_git |= requirement.contains("git+");
+        self.from_repository |= is_from_repository(requirement);
         let end = requirement.find(|character: char| !(character.is_ascii_alphanumeric() || "._-".contains(character)));
         let (name, rest) = requirement.split_at(end.unwrap_or(requirement.len()));
         if name.is_empty() || self.names.len() >= MOST {
@@ -85,6 +112,12 @@ impl Names {
         }
         self.names.insert(name);
     }
+}
+
+fn is_from_repository(requirement: &str) -> bool {
+    ["git+", "hg+", "svn+"]
+        .iter()
+        .any(|scheme| requirement.contains(scheme))
 }
 
 /// Requirements files by the names that people give them, the usual one first.
@@ -159,10 +192,10 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         ["tool", "uv", "sources"].as_slice(),
         &["tool", "poetry", "dependencies"],
     ] {
-        names.from_git |=
+        names.from_repository |=
             table(project, sources).is_some_and(|sources| sources.iter().any(|(_, value)| has_git(value)));
     }
-    names.from_git |=
+    names.from_repository |=
         table(pipfile, &["packages"]).is_some_and(|packages| packages.iter().any(|(_, value)| has_git(value)));
     let has_backend = project.contains_key("build-system");
     let installer = if let Some(file) = requirements_file(tree) {
@@ -198,6 +231,12 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
             is_locked: tree.has("poetry.lock"),
             is_package: mode.unwrap_or(has_backend && has_modules(tree, project)) && has_backend,
         }
+    } else if tree.has("pdm.lock") && metadata.is_some() {
+        let distribution = table(project, &["tool", "pdm"]).and_then(|pdm| pdm.get("distribution"));
+        let is_distribution = distribution.and_then(Value::as_bool);
+        Installer::Pdm {
+            is_package: is_distribution.unwrap_or(has_backend) && has_backend,
+        }
     } else if tree.has("Pipfile") {
         Installer::Pipenv {
             is_locked: tree.has("Pipfile.lock"),
@@ -211,6 +250,11 @@ pub(crate) fn read(tree: &Tree, project: &Table, pipfile: &Table) -> Result<(Ins
         }
     } else if tree.has("setup.py") || tree.has("setup.cfg") || has_backend {
         Installer::SetupScript
+    } else if let Some(environment) = Environment::read(tree)? {
+        environment.dependencies.iter().for_each(|name| names.add(name));
+        Installer::Conda {
+            dependencies: environment.dependencies,
+        }
     } else {
         Installer::Nothing
     };
@@ -298,7 +342,7 @@ fn requirements(tree: &Tree, path: &str, found: &mut Found<'_>, depth: usize) ->
                 None => found.needs_source = true,
             }
         } else if line.starts_with("-e") || line.starts_with("--editable") || line.starts_with(['.', '/']) {
-            found.names.from_git |= line.contains("git+");
+            found.names.from_repository |= is_from_repository(line);
             found.needs_source = true;
         } else if let Some((_, file)) = line.split_once("file:") {
             found.needs_source |= !file.is_empty();
@@ -323,98 +367,4 @@ fn normal(folder: &str, file: &str) -> Option<String> {
         }
     }
     (!file.starts_with('/') && !parts.is_empty()).then(|| parts.join("/"))
-}
-
-/// A package that has to be compiled, the Debian packages for that, and those that it needs when it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Compiled {
-    pub(crate) name: &'static str,
-    pub(crate) to_build: &'static [&'static str],
-    pub(crate) to_run: &'static [&'static str],
-}
-
-/// Packages that come as source on Linux.
-const COMPILED: &[Compiled] = &[
-    Compiled {
-        name: "psycopg2",
-        to_build: &["libpq-dev"],
-        to_run: &["libpq5"],
-    },
-    Compiled {
-        name: "mysqlclient",
-        to_build: &["default-libmysqlclient-dev", "pkg-config"],
-        to_run: &["libmariadb3"],
-    },
-    Compiled {
-        name: "python-ldap",
-        to_build: &["libldap2-dev", "libsasl2-dev"],
-        to_run: &["libldap-common"],
-    },
-    Compiled {
-        name: "pycairo",
-        to_build: &["libcairo2-dev", "pkg-config"],
-        to_run: &["libcairo2"],
-    },
-    Compiled {
-        name: "pygraphviz",
-        to_build: &["libgraphviz-dev"],
-        to_run: &["graphviz"],
-    },
-    Compiled {
-        name: "uwsgi",
-        to_build: &[],
-        to_run: &[],
-    },
-    Compiled {
-        name: "pymssql",
-        to_build: &["freetds-dev"],
-        to_run: &["libsybdb5"],
-    },
-    Compiled {
-        name: "pyaudio",
-        to_build: &["portaudio19-dev"],
-        to_run: &["libportaudio2"],
-    },
-];
-
-/// What ready-made packages load or call, and do not bring along.
-const CALLED: &[(&str, &[&str])] = &[
-    ("ffmpeg-python", &["ffmpeg"]),
-    ("gitpython", &["git"]),
-    ("graphviz", &["graphviz"]),
-    ("opencv-contrib-python", &["libgl1", "libglib2.0-0"]),
-    ("opencv-python", &["libgl1", "libglib2.0-0"]),
-    ("openai-whisper", &["ffmpeg"]),
-    ("pdf2image", &["poppler-utils"]),
-    ("pydub", &["ffmpeg"]),
-    ("pypandoc", &["pandoc"]),
-    ("pytesseract", &["tesseract-ocr"]),
-    ("python-magic", &["libmagic1"]),
-    ("pyzbar", &["libzbar0"]),
-    (
-        "weasyprint",
-        &["libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0"],
-    ),
-];
-
-/// The packages of the system that dependencies load or call when they run, each with the dependency that does.
-pub(crate) fn called(names: &Names) -> Vec<(&'static str, &'static [&'static str])> {
-    CALLED.iter().copied().filter(|(name, _)| names.has(name)).collect()
-}
-
-/// A dependency out of a Git repository; the image with compilers has the program for that.
-const FROM_GIT: Compiled = Compiled {
-    name: "a dependency from Git",
-    to_build: &[],
-    to_run: &[],
-};
-
-/// Everything that has to be compiled, or made where compilers are.
-pub(crate) fn compiled(names: &Names) -> Vec<Compiled> {
-    let from_git = names.from_git.then_some(FROM_GIT);
-    from_git
-        .into_iter()
-        .chain(COMPILED.iter().copied())
-        .filter(|compiled| *compiled == FROM_GIT || names.has(compiled.name))
-        .collect()
 }

@@ -2,11 +2,13 @@
 
 use crate::{
     python::source,
-    tree::{Tree, join},
+    tree::{Tree, is_plain_path, join},
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Django {
+    /// Where its `manage.py` is; empty: in the application's own folder.
+    pub(crate) folder: String,
     /// `package.wsgi:application`, and the file that says so.
     pub(crate) wsgi: Option<(String, String)>,
     pub(crate) asgi: Option<(String, String)>,
@@ -15,17 +17,35 @@ pub(crate) struct Django {
 
 /// Whether a `manage.py` is Django's.
 pub(crate) fn is_there(tree: &Tree) -> bool {
-    tree.has("manage.py") && {
-        let text = tree.head("manage.py");
+    is_in(tree, "")
+}
+
+/// The folder with a `manage.py` that is Django's: the application's own, or the only one in it that has it.
+pub(crate) fn folder(tree: &Tree) -> Option<String> {
+    if is_there(tree) {
+        return Some(String::new());
+    }
+    let folders = tree.code_folders("").into_iter();
+    let mut found = folders.filter(|folder| is_plain_path(folder) && is_in(tree, folder));
+    found.next().filter(|_| found.next().is_none())
+}
+
+fn is_in(tree: &Tree, folder: &str) -> bool {
+    let path = join(folder, "manage.py");
+    tree.has(&path) && {
+        let text = tree.head(&path);
         text.contains("DJANGO_SETTINGS_MODULE") || text.contains("django")
     }
 }
 
-pub(crate) fn read(tree: &Tree) -> Django {
-    let manage = tree.head("manage.py");
+pub(crate) fn read(tree: &Tree, folder: &str) -> Django {
+    let manage = tree.head(&join(folder, "manage.py"));
     let module = quoted_after(&manage, "DJANGO_SETTINGS_MODULE").filter(|module| is_module(module));
-    let settings = settings_files(tree, module.as_deref());
-    let mut django = Django::default();
+    let settings = settings_files(tree, folder, module.as_deref());
+    let mut django = Django {
+        folder: folder.to_owned(),
+        ..Django::default()
+    };
     for path in &settings {
         let text = tree.head(path);
         django.collects_static_files |= text
@@ -44,8 +64,8 @@ pub(crate) fn read(tree: &Tree) -> Django {
             }
         }
     }
-    django.wsgi = django.wsgi.or_else(|| beside(tree, module.as_deref(), "wsgi"));
-    django.asgi = django.asgi.or_else(|| beside(tree, module.as_deref(), "asgi"));
+    django.wsgi = django.wsgi.or_else(|| beside(tree, folder, module.as_deref(), "wsgi"));
+    django.asgi = django.asgi.or_else(|| beside(tree, folder, module.as_deref(), "asgi"));
     django
 }
 
@@ -63,16 +83,16 @@ fn quoted_after(text: &str, sign: &str) -> Option<String> {
 }
 
 /// The files that may set what we look for: the settings module, or all of a package of settings.
-fn settings_files(tree: &Tree, module: Option<&str>) -> Vec<String> {
+fn settings_files(tree: &Tree, above: &str, module: Option<&str>) -> Vec<String> {
     let Some(module) = module else {
-        let folders = tree.code_folders("");
+        let folders = tree.code_folders(above);
         return folders
             .iter()
-            .map(|folder| format!("{folder}/settings.py"))
+            .map(|folder| join(above, &format!("{folder}/settings.py")))
             .filter(|path| tree.has_file(path))
             .collect();
     };
-    let path = module.replace('.', "/");
+    let path = join(above, &module.replace('.', "/"));
     let mut files = vec![format!("{path}.py"), format!("{path}/__init__.py")];
     // `config.settings.production` shares what is in `config/settings/base.py`.
     let folder = if tree.has_folder(&path) {
@@ -94,21 +114,21 @@ fn settings_files(tree: &Tree, module: Option<&str>) -> Vec<String> {
 }
 
 /// `wsgi.py` beside the settings, or in any package of the root.
-fn beside(tree: &Tree, settings: Option<&str>, name: &str) -> Option<(String, String)> {
+fn beside(tree: &Tree, above: &str, settings: Option<&str>, name: &str) -> Option<(String, String)> {
     let mut folders: Vec<String> = Vec::new();
     let mut package = settings.unwrap_or_default();
-    while let Some((above, _)) = package.rsplit_once('.') {
-        folders.push(above.replace('.', "/"));
-        package = above;
+    while let Some((outer, _)) = package.rsplit_once('.') {
+        folders.push(outer.replace('.', "/"));
+        package = outer;
     }
-    folders.extend(tree.code_folders(""));
+    folders.extend(tree.code_folders(above));
     folders.push(String::new());
     let path = folders
         .iter()
         .map(|folder| join(folder, &format!("{name}.py")))
-        .find(|path| tree.has_file(path))?;
+        .find(|path| tree.has_file(&join(above, path)))?;
     let module = path.strip_suffix(".py")?.replace('/', ".");
-    is_module(&module).then(|| (format!("{module}:application"), path))
+    is_module(&module).then(|| (format!("{module}:application"), join(above, &path)))
 }
 
 /// Whether pages' files are served by the application itself.

@@ -2,14 +2,14 @@
 
 use crate::{
     Refusal,
-    command::{Command, words},
+    command::{Command, is_variable_name, words},
     python::{
         dependencies::Names,
         django::{self, Django},
         source,
     },
     survey::Survey,
-    tree::is_plain_path,
+    tree::{Tree, is_plain_path, join},
 };
 
 /// How the application runs.
@@ -20,8 +20,8 @@ pub(crate) struct Serving {
     /// Servers that the application does not bring along.
     pub(crate) added: Vec<&'static str>,
     pub(crate) port: Option<u16>,
-    /// Files for pages are to be collected in the build.
-    pub(crate) collects_static_files: bool,
+    /// The `manage.py` that is to collect files for pages in the build.
+    pub(crate) collects_static_files: Option<String>,
 }
 
 /// The framework by what is depended on, for the screen.
@@ -77,23 +77,29 @@ const ASGI: &[&str] = &["FastAPI", "FastHTML", "Starlette", "Litestar", "Quart"]
 /// `program` is the one program that the application installs when it is a package.
 pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&str>) -> Result<Serving, Refusal> {
     let tree = survey.tree;
-    let is_django = django::is_there(tree);
+    // A folder below is Django's only where the application depends on it.
+    let folder = django::folder(tree).filter(|folder| folder.is_empty() || names.has("django"));
+    let is_django = folder.is_some();
     let framework = label(names, is_django);
     if let Some(framework) = framework {
         survey.fact(
             "framework",
             framework,
-            if is_django { "manage.py" } else { "the dependencies" },
+            &match &folder {
+                Some(folder) => join(folder, "manage.py"),
+                None => "the dependencies".to_owned(),
+            },
         );
     }
-    let django = is_django.then(|| django::read(tree));
-    let collects_static_files = django.as_ref().is_some_and(|django| tell_django(survey, django, names));
+    let django = folder.map(|folder| django::read(tree, &folder));
+    let collects = django.as_ref().filter(|django| tell_django(survey, django, names));
+    let collects_static_files = collects.map(|django| join(&django.folder, "manage.py"));
     let serving = |start, added, port| Serving {
         framework,
         start,
         added,
         port,
-        collects_static_files,
+        collects_static_files: collects_static_files.clone(),
     };
 
     if let Some(start) = survey.start_override()? {
@@ -168,6 +174,14 @@ pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&st
             None,
         ));
     }
+    if let Some(folder) = folder_with_main(tree) {
+        let start = match is_variable_name(&folder) {
+            true => format!("python -m {folder}"),
+            false => format!("python {folder}"),
+        };
+        survey.fact("start command", &start, &format!("{folder}/__main__.py"));
+        return Ok(serving(Command::parse(&start, &folder)?, Vec::new(), None));
+    }
     let found: Vec<String> = tree
         .entries("")
         .into_iter()
@@ -186,8 +200,13 @@ pub(crate) fn choose(survey: &mut Survey<'_>, names: &Names, program: Option<&st
         } else {
             crate::tree::shown(&found.join(", "))
         },
-        advice: "Set the start command, such as `gunicorn --bind 0.0.0.0:$PORT module:app`, or add a Procfile."
-            .to_owned(),
+        advice: match is_function(tree) {
+            Some(path) => format!(
+                "{path} has a function for AWS Lambda, which nothing calls here: add a server that does, or deploy it there."
+            ),
+            None => "Set the start command, such as `gunicorn --bind 0.0.0.0:$PORT module:app`, or add a Procfile."
+                .to_owned(),
+        },
     })
 }
 
@@ -206,7 +225,8 @@ fn added(survey: &mut Survey<'_>, names: &Names, server: &'static str) -> Vec<&'
 
 /// What users of Django should know; whether files are collected.
 fn tell_django(survey: &mut Survey<'_>, django: &Django, names: &Names) -> bool {
-    survey.tell_migrations("python manage.py migrate --noinput");
+    let manage = join(&django.folder, "manage.py");
+    survey.tell_migrations(&format!("python {manage} migrate --noinput"));
     let is_off = survey.settings.is_on("DISABLE_COLLECTSTATIC");
     if !django.collects_static_files {
         return false;
@@ -263,9 +283,29 @@ fn start_django(
             });
         }
     };
+    let text = match (django.folder.as_str(), server) {
+        ("", _) => text,
+        (folder, "gunicorn") => text.replacen("gunicorn", &format!("gunicorn --chdir {folder}"), 1),
+        (folder, "uvicorn") => text.replacen("uvicorn", &format!("uvicorn --app-dir {folder}"), 1),
+        (folder, _) => format!("cd {folder} && {text}"),
+    };
     survey.fact("start command", &text, because);
     let added = added(survey, names, server);
     Ok((Command::parse(&text, because)?, added))
+}
+
+/// The file with a function for AWS Lambda.
+fn is_function(tree: &Tree) -> Option<&'static str> {
+    let files = ["function.py", "lambda_function.py", "handler.py"];
+    let has_handler = |path: &&str| tree.head(path).contains("(event, context)");
+    files.into_iter().find(has_handler)
+}
+
+/// The only folder that Python can run as a program.
+fn folder_with_main(tree: &Tree) -> Option<String> {
+    let folders = tree.code_folders("").into_iter();
+    let mut found = folders.filter(|folder| is_plain_path(folder) && tree.has_file(&join(folder, "__main__.py")));
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// The port that the script of a start command listens on, whatever `PORT` is.

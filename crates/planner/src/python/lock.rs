@@ -12,6 +12,14 @@ pub(super) fn most_wheels(lock: &str, allowed: &[u64]) -> Option<u64> {
         .filter(|_| !packages.is_empty())
 }
 
+/// The names of wheels in a folder as a lock file would have them.
+pub(super) fn as_lock(wheels: &[String]) -> String {
+    wheels
+        .iter()
+        .map(|wheel| format!("[[package]]\n\"{wheel}\"\n"))
+        .collect()
+}
+
 /// The minors of one package's wheels; `None` if any Python will do, or nobody needs it when it runs.
 fn minors(package: &str) -> Option<Vec<u64>> {
     if package.contains("category = \"dev\"") || package.contains("groups = [\"dev\"]") {

@@ -1,17 +1,20 @@
 //! Python: from whatever lists the dependencies to what the Dockerfile needs to know.
 
+mod conda;
 pub(crate) mod dependencies;
 mod django;
 mod framework;
 mod lock;
 mod source;
+mod system;
 mod version;
 mod write;
 
 use toml::{Table, Value};
 
-use dependencies::{Compiled, Installer};
+use dependencies::{Installer, Names, VENDORED};
 use framework::Serving;
+use system::Compiled;
 
 use crate::{
     Refusal,
@@ -19,7 +22,7 @@ use crate::{
     dockerfile::Variables,
     settings::Choice,
     survey::{Outcome, Survey},
-    tree::{Tree, shown},
+    tree::{Tree, is_plain_path, shown},
 };
 
 /// What an image need not hold.
@@ -46,6 +49,10 @@ struct Recipe {
     /// Packages of the system that the application needs when it runs.
     system: Vec<&'static str>,
     serving: Serving,
+    /// Packages lie in the repository.
+    is_vendored: bool,
+    /// What the natural language toolkit downloads for itself.
+    corpora: Vec<String>,
     /// What runs calls uv, which is not in the base image.
     runs_uv: bool,
 }
@@ -68,10 +75,12 @@ pub(crate) fn is_there(tree: &Tree) -> Result<bool, Refusal> {
     Ok(is_project || !tree.has("package.json"))
 }
 
-/// Whether a directory without any list of dependencies holds a program all the same.
+/// Whether a directory without any list of dependencies of Python's own holds a program all the same.
 pub(crate) fn is_a_lone_script(tree: &Tree) -> bool {
-    tree.first_file(&["main.py", "app.py", "server.py", "run.py", "wsgi.py", "bot.py"])
-        .is_some()
+    conda::file(tree).is_some()
+        || tree
+            .first_file(&["main.py", "app.py", "server.py", "run.py", "wsgi.py", "bot.py"])
+            .is_some()
 }
 
 fn table(tree: &Tree, path: &str) -> Result<Table, Refusal> {
@@ -112,14 +121,14 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let serving = framework::choose(survey, &names, program.as_deref())?;
     let install = survey.chosen_command(Choice::Install, "install command")?;
     let build = survey.chosen_command(Choice::Build, "build command")?;
-    let builds = build.is_some() || serving.collects_static_files;
+    let builds = build.is_some() || serving.collects_static_files.is_some();
     let build_variables = if builds {
         survey.build_variables()
     } else {
         Variables::default()
     };
     let install_variables = install_variables(survey, &installer, install.is_some());
-    let compiled = dependencies::compiled(&names);
+    let compiled = system::compiled(&names);
     for package in &compiled {
         let libraries = package.to_run.join(", ");
         let value = if libraries.is_empty() {
@@ -129,11 +138,16 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         };
         survey.fact("compilers", &value, &format!("{} is compiled", package.name));
     }
-    let called = dependencies::called(&names);
+    let called = system::called(&names);
     for (name, packages) in &called {
         survey.fact("system packages", &packages.join(", "), &format!("{name} needs them"));
     }
-    let libraries = compiled.iter().flat_map(|package| package.to_run);
+    let of_tkinter = system::of_tkinter(survey.tree);
+    if let Some((source, package)) = &of_tkinter {
+        survey.fact("system packages", package, &format!("{source} imports tkinter"));
+    }
+    let of_tkinter = of_tkinter.as_ref().map(|(_, package)| package);
+    let libraries = compiled.iter().flat_map(|package| package.to_run).chain(of_tkinter);
     let mut system: Vec<&str> = Vec::new();
     for package in libraries.chain(called.iter().flat_map(|(_, packages)| *packages)) {
         if !system.contains(package) {
@@ -143,8 +157,18 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     if survey.chosen(Choice::Output).is_some() {
         survey.warn("The output directory is not used: this application is a Python program.");
     }
+    let is_vendored = matches!(installer, Installer::Requirements { .. } | Installer::Pipenv { .. })
+        && !dependencies::vendored(survey.tree).is_empty();
+    if is_vendored {
+        let because = "it is among the files; what is missing there comes from the index";
+        survey.fact("packages", &format!("taken from {VENDORED}"), because);
+    }
+    let corpora = corpora(survey)?;
+    tell_others(survey, &names);
     let recipe = Recipe {
         minor,
+        is_vendored,
+        corpora,
         install,
         install_variables,
         build,
@@ -175,7 +199,8 @@ fn program(project: &Table, installer: &Installer) -> Option<String> {
     let is_package = match installer {
         Installer::Project { is_package, .. }
         | Installer::Uv { is_package, .. }
-        | Installer::Poetry { is_package, .. } => *is_package,
+        | Installer::Poetry { is_package, .. }
+        | Installer::Pdm { is_package } => *is_package,
         _ => false,
     };
     let of_standard = project.get("project").and_then(|metadata| metadata.get("scripts"));
@@ -206,6 +231,8 @@ fn tell_installer(survey: &mut Survey<'_>, installer: &Installer) {
         Installer::Poetry { is_locked: true, .. } => ("Poetry", "poetry.lock"),
         Installer::Poetry { .. } => ("Poetry", "tool.poetry in pyproject.toml"),
         Installer::Pipenv { .. } => ("Pipenv", "Pipfile"),
+        Installer::Pdm { .. } => ("PDM", "pdm.lock"),
+        Installer::Conda { .. } => ("pip", conda::file(survey.tree).unwrap_or_default()),
     };
     survey.fact("package manager", name, because);
     let unused = ["uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock"];
@@ -213,6 +240,7 @@ fn tell_installer(survey: &mut Survey<'_>, installer: &Installer) {
         Installer::Uv { .. } => lock == "uv.lock",
         Installer::Poetry { .. } => lock == "poetry.lock",
         Installer::Pipenv { .. } => lock == "Pipfile.lock",
+        Installer::Pdm { .. } => lock == "pdm.lock",
         _ => false,
     };
     let unused: Vec<&str> = unused
@@ -225,6 +253,12 @@ fn tell_installer(survey: &mut Survey<'_>, installer: &Installer) {
             unused.join(", ")
         ));
     }
+    if let Installer::Conda { .. } = installer {
+        survey.warn(&format!(
+            "Conda is not used: what {because} lists is installed from Python's index, where the names are mostly the same. List \
+             it in a requirements.txt, or add a Dockerfile if it needs more than packages of Python."
+        ));
+    }
     if matches!(
         installer,
         Installer::Uv { is_locked: false, .. }
@@ -232,6 +266,35 @@ fn tell_installer(survey: &mut Survey<'_>, installer: &Installer) {
             | Installer::Pipenv { is_locked: false }
     ) {
         survey.warn("There is no lock file, so each build may get other versions of the dependencies. Commit one.");
+    }
+}
+
+/// The corpora that `nltk.txt` names, as Heroku and Cloud Foundry read it.
+fn corpora(survey: &mut Survey<'_>) -> Result<Vec<String>, Refusal> {
+    let text = survey.tree.text("nltk.txt")?.unwrap_or_default();
+    let names = text.split_whitespace().take(50).map(str::to_owned);
+    let names: Vec<String> = names
+        .filter(|name| is_plain_path(name) && !name.contains('/'))
+        .collect();
+    if !names.is_empty() {
+        survey.fact("corpora", &names.join(", "), "nltk.txt");
+    }
+    Ok(names)
+}
+
+/// What the application has and is not done for it.
+fn tell_others(survey: &mut Survey<'_>, names: &Names) {
+    let is_worker = survey.procfile.start.iter().any(|(_, command)| command.names("celery"));
+    if names.has("celery") && !is_worker {
+        let because = "celery is among the dependencies: make a service of its own with `celery -A PROJECT worker` as the start command";
+        survey.fact("workers", "not started", because);
+    }
+    for hook in ["bin/pre_compile", "bin/post_compile"] {
+        if survey.tree.has_file(hook) && survey.chosen(Choice::Build).is_none() {
+            survey.warn(&format!(
+                "{hook} is not run by itself: make `bash {hook}` the build command if it is needed."
+            ));
+        }
     }
 }
 
@@ -243,7 +306,7 @@ fn install_variables(survey: &mut Survey<'_>, installer: &Installer, is_custom: 
         let files = inputs.clone().unwrap_or_else(|| vec![file.clone()]);
         files.iter().for_each(|file| text.push_str(&tree.head(file)));
     }
-    let prefixes = ["PIP_", "UV_", "POETRY_", "PIPENV_"];
+    let prefixes = ["PIP_", "UV_", "POETRY_", "PIPENV_", "PDM_"];
     survey.variables(|name| {
         is_custom || prefixes.iter().any(|prefix| name.starts_with(prefix)) || text.contains(&format!("${{{name}}}"))
     })

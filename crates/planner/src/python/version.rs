@@ -4,7 +4,11 @@ use toml::Table;
 
 use crate::{
     Refusal, bases,
-    python::lock,
+    python::{
+        conda::Environment,
+        dependencies::{self, VENDORED},
+        lock,
+    },
     settings::Choice,
     survey::Survey,
     tool_versions,
@@ -85,8 +89,13 @@ pub(crate) fn choose(
 
 /// Another of the allowed versions, if the lock file's packages are there ready-made for that one rather.
 fn of_lock(survey: &Survey<'_>, lock: Option<&str>, allowed: &[u64], newest: u64) -> Option<(u64, String)> {
-    let file = lock.filter(|_| allowed.len() > 1)?;
-    let minor = lock::most_wheels(&survey.tree.text(file).ok()??, allowed)?;
+    let vendored = dependencies::vendored(survey.tree);
+    let (file, text) = match lock.filter(|_| allowed.len() > 1) {
+        Some(file) => (file, survey.tree.text(file).ok()??),
+        None if allowed.len() > 1 => (VENDORED, lock::as_lock(&vendored)),
+        None => return None,
+    };
+    let minor = lock::most_wheels(&text, allowed)?;
     (minor != newest).then(|| {
         (
             minor,
@@ -140,6 +149,11 @@ fn wish(survey: &Survey<'_>, project: &Table, pipfile: &Table) -> Result<Option<
         .iter()
         .find_map(|(table, path, because)| Some((in_table(table, path)?, (*because).to_owned())));
     let pin = tool_versions::wish(survey.tree, &["python"])?;
+    let of_conda = || {
+        let environment = Environment::read(survey.tree).ok()??;
+        Some((environment.python?, environment.file))
+    };
+    let found = found.or_else(of_conda);
     let Some((asked, _)) = &found else {
         return Ok(pin);
     };

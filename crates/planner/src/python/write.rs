@@ -6,7 +6,10 @@
 use crate::{
     bases, debian,
     dockerfile::{self, Caches, Dockerfile},
-    python::{Recipe, dependencies::Installer},
+    python::{
+        Recipe,
+        dependencies::{Installer, VENDORED},
+    },
 };
 
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -112,6 +115,7 @@ impl Writer<'_> {
                 format!("python -m venv /opt/tool && /opt/tool/bin/{pip} poetry poetry-plugin-export")
             }
             Installer::Pipenv { .. } => format!("python -m venv /opt/tool && /opt/tool/bin/{pip} pipenv"),
+            Installer::Pdm { .. } => format!("python -m venv /opt/tool && /opt/tool/bin/{pip} pdm"),
             _ => return,
         };
         self.file.from(&bases::python(self.recipe.minor), Some("tool"));
@@ -188,11 +192,11 @@ impl Writer<'_> {
             Installer::Requirements { file, inputs } => {
                 self.file.copy(inputs.as_deref().unwrap_or_default());
                 let mounts = self.pip_cache();
-                let mut command = format!("{pip} -r {file}");
-                added.iter().for_each(|name| command.push_str(&format!(" {name}")));
+                self.vendored();
+                let command = self.from_list(file, &added);
                 self.file.run_seeing(&mounts, &variables, &command);
             }
-            Installer::Project { dependencies, .. } => {
+            Installer::Project { dependencies, .. } | Installer::Conda { dependencies } => {
                 let mounts = self.pip_cache();
                 let mut words: Vec<&str> = pip.split(' ').collect();
                 words.push("--");
@@ -252,6 +256,16 @@ impl Writer<'_> {
                 self.file.run_seeing(&mounts, &variables, &command);
                 self.add(&added);
             }
+            Installer::Pdm { .. } => {
+                self.lock_files("pyproject.toml", Some("pdm.lock"));
+                let mut mounts = vec![tool];
+                mounts.extend(self.pip_cache());
+                let command = format!(
+                    "/opt/tool/bin/pdm export --prod -o /tmp/requirements.txt && {pip} -r /tmp/requirements.txt"
+                );
+                self.file.run_seeing(&mounts, &variables, &command);
+                self.add(&added);
+            }
             Installer::Pipenv { is_locked } => {
                 self.lock_files("Pipfile", is_locked.then_some("Pipfile.lock"));
                 let mut mounts = vec![tool];
@@ -261,12 +275,30 @@ impl Writer<'_> {
                 } else {
                     "/opt/tool/bin/pipenv lock && "
                 };
-                let mut command = format!(
-                    "{lock}/opt/tool/bin/pipenv requirements >/tmp/requirements.txt && {pip} -r /tmp/requirements.txt"
-                );
-                added.iter().for_each(|name| command.push_str(&format!(" {name}")));
+                self.vendored();
+                let install = self.from_list("/tmp/requirements.txt", &added);
+                let command = format!("{lock}/opt/tool/bin/pipenv requirements >/tmp/requirements.txt && {install}");
                 self.file.run_seeing(&mounts, &variables, &command);
             }
+        }
+    }
+
+    /// pip's command for a list. What lies in the repository is taken without any index, if all is there.
+    fn from_list(&self, list: &str, added: &[&str]) -> String {
+        let pip = self.pip();
+        let list: String = added
+            .iter()
+            .fold(list.to_owned(), |list, name| format!("{list} {name}"));
+        if !self.recipe.is_vendored {
+            return format!("{pip} -r {list}");
+        }
+        format!("{{ {pip} --no-index --find-links {VENDORED} -r {list} || {pip} --find-links {VENDORED} -r {list}; }}")
+    }
+
+    /// The packages that lie in the repository, where not all of it is there yet.
+    fn vendored(&mut self) {
+        if self.recipe.is_vendored && !self.needs_source() {
+            self.file.copy_folder(VENDORED);
         }
     }
 
@@ -293,6 +325,13 @@ impl Writer<'_> {
         if self.recipe.compiled.is_empty() {
             self.install_project();
         }
+        if !self.recipe.corpora.is_empty() {
+            let names = self.recipe.corpora.join(" ");
+            self.file.run(
+                &[],
+                &format!("python -m nltk.downloader -d /usr/local/share/nltk_data {names}"),
+            );
+        }
     }
 
     /// In the compiling stage, a package has to be in the environment before that is copied.
@@ -300,7 +339,8 @@ impl Writer<'_> {
         let is_package = match &self.recipe.installer {
             Installer::Project { is_package, .. }
             | Installer::Uv { is_package, .. }
-            | Installer::Poetry { is_package, .. } => *is_package,
+            | Installer::Poetry { is_package, .. }
+            | Installer::Pdm { is_package } => *is_package,
             _ => false,
         };
         if is_package {
@@ -339,7 +379,7 @@ impl Writer<'_> {
                 let command = format!("/opt/tool/bin/uv sync{locked} --no-dev --inexact");
                 self.file.run_seeing(&mounts, &variables, &command);
             }
-            Installer::Poetry { is_package: true, .. } => {
+            Installer::Poetry { is_package: true, .. } | Installer::Pdm { is_package: true } => {
                 let mounts = self.pip_cache();
                 let command = format!("{} --no-deps .", self.pip());
                 self.file.run_seeing(&mounts, &variables, &command);
@@ -350,15 +390,15 @@ impl Writer<'_> {
 
     fn build(&mut self) {
         let variables = self.recipe.build_variables.clone();
-        if self.recipe.build.is_some() || self.recipe.serving.collects_static_files {
+        if self.recipe.build.is_some() || self.recipe.serving.collects_static_files.is_some() {
             self.file.variables_digest(&variables);
         }
         if let Some(command) = &self.recipe.build {
             self.file
                 .run_script(&[], &variables, &dockerfile::script_owning(command.text()));
         }
-        if self.recipe.serving.collects_static_files {
-            let command = dockerfile::owning("python manage.py collectstatic --noinput");
+        if let Some(manage) = &self.recipe.serving.collects_static_files {
+            let command = dockerfile::owning(&format!("python {manage} collectstatic --noinput"));
             self.file.run_seeing(&[], &variables, &command);
         }
     }

@@ -342,3 +342,151 @@ fn nothing_to_start_is_refused_with_what_was_looked_for() {
         "{words}"
     );
 }
+
+#[test]
+fn what_an_environment_of_conda_lists_is_installed_from_pythons_index() {
+    let environment = "name: shop\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.12\n  - conda-forge::flask=3.0=py_0 # web\n  - numpy>=1.2\n  - pip\n  - pip:\n      - gunicorn==23.0\n  - pytorch\nprefix: /x\n";
+    let planned = plan(&[
+        ("environment.yml", environment),
+        ("app.py", "from flask import Flask\napp = Flask(__name__)\n"),
+    ]);
+    assert_eq!(planned.provider, "python");
+    assert_eq!(planned.base_images, ["python:3.12-slim"]);
+    assert!(
+        planned
+            .dockerfile
+            .contains(r#""--","flask==3.0.*","numpy>=1.2","gunicorn==23.0","torch"]"#),
+        "{}",
+        planned.dockerfile
+    );
+    assert_eq!(fact(&planned, "python version").1, "environment.yml asks for ==3.12.*");
+    assert!(planned.warnings[0].contains("Conda is not used"));
+    let option = "dependencies:\n- pip:\n  - -r x.txt\n";
+    assert!(refusal(&[("environment.yml", option), ("app.py", "")]).contains("requirements.txt"));
+    // Beside another language it is for something else.
+    let other = plan(&[
+        ("environment.yml", environment),
+        ("package.json", r#"{"scripts": {"start": "node ."}}"#),
+    ]);
+    assert_eq!(other.provider, "node");
+}
+
+#[test]
+fn packages_in_the_repository_are_taken_from_there() {
+    let planned = plan(&[
+        ("requirements.txt", "flask\n"),
+        ("vendor/flask-3.0-py3-none-any.whl", ""),
+        ("vendor/markupsafe-2-cp311-cp311-manylinux_2_17_x86_64.whl", ""),
+        FLASK,
+    ]);
+    let text = &planned.dockerfile;
+    assert!(text.contains("COPY vendor ./vendor\n"), "{text}");
+    assert!(
+        text.contains(
+            "{ pip install --no-index --find-links vendor -r requirements.txt gunicorn || pip install --find-links vendor -r \
+             requirements.txt gunicorn; }"
+        ),
+        "{text}"
+    );
+    assert_eq!(
+        fact(&planned, "python version"),
+        (
+            "3.11",
+            "vendor holds packages that are ready-made for 3.11, not for 3.13"
+        )
+    );
+}
+
+#[test]
+fn pdm_installs_what_its_lock_file_says() {
+    let project = "[project]\nname = \"shop\"\ndependencies = [\"flask\"]\n";
+    let planned = plan(&[
+        ("pyproject.toml", project),
+        ("pdm.lock", "[[package]]\nname = \"flask\"\n"),
+        FLASK,
+    ]);
+    assert_eq!(fact(&planned, "package manager"), ("PDM", "pdm.lock"));
+    let text = &planned.dockerfile;
+    assert!(
+        text.contains("COPY pyproject.toml pdm.lock ./") && text.contains("pdm export --prod"),
+        "{text}"
+    );
+    assert!(planned.warnings.is_empty(), "{:?}", planned.warnings);
+}
+
+#[test]
+fn django_in_a_folder_is_served_from_there() {
+    let planned = plan(&[
+        ("requirements.txt", "django\nwhitenoise\n"),
+        (
+            "site/manage.py",
+            "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+        ),
+        (
+            "site/shop/settings.py",
+            "WSGI_APPLICATION = 'shop.wsgi.application'\nSTATIC_ROOT = 'x'\n",
+        ),
+        ("site/shop/wsgi.py", ""),
+    ]);
+    assert_eq!(
+        start(&planned),
+        "exec gunicorn --chdir site --bind 0.0.0.0:${PORT:-8000} shop.wsgi:application"
+    );
+    assert_eq!(fact(&planned, "framework"), ("Django", "site/manage.py"));
+    assert_eq!(
+        fact(&planned, "start command").1,
+        "WSGI_APPLICATION in site/shop/settings.py"
+    );
+    assert!(
+        planned.dockerfile.contains("python site/manage.py collectstatic"),
+        "{}",
+        planned.dockerfile
+    );
+}
+
+#[test]
+fn a_folder_that_python_can_run_is_started() {
+    let project =
+        "[build-system]\nrequires = [\"setuptools\"]\n[project]\nname = \"shop\"\ndependencies = [\"flask\"]\n";
+    let started = |folder: &str| {
+        start(&plan(&[
+            ("pyproject.toml", project),
+            (&format!("{folder}/__main__.py"), ""),
+        ]))
+    };
+    assert_eq!(started("shop"), "exec python -m shop");
+    assert_eq!(started("my-shop"), "exec python my-shop");
+}
+
+#[test]
+fn what_heroku_and_cloud_foundry_read_counts_or_is_told() {
+    let planned = plan(&[
+        (
+            "requirements.txt",
+            "nltk\nflask\ngunicorn\ncelery\n-e hg+https://example.com/x#egg=x\n",
+        ),
+        ("nltk.txt", "brown\nbad;name\n"),
+        ("bin/post_compile", ""),
+        (
+            "app.py",
+            "import tkinter\nfrom flask import Flask\napp = Flask(__name__)\n",
+        ),
+    ]);
+    let text = &planned.dockerfile;
+    assert!(
+        text.contains("python -m nltk.downloader -d /usr/local/share/nltk_data brown\n"),
+        "{text}"
+    );
+    assert_eq!(
+        fact(&planned, "system packages"),
+        ("libtk8.6", "app.py imports tkinter")
+    );
+    assert!(text.contains("FROM python:3.13 AS install"), "{text}");
+    assert_eq!(fact(&planned, "workers").0, "not started");
+    assert!(planned.warnings[0].contains("bash bin/post_compile"));
+    let lambda = refusal(&[
+        ("requirements.txt", "requests"),
+        ("function.py", "def handler(event, context):\n  pass\n"),
+    ]);
+    assert!(lambda.contains("AWS Lambda"), "{lambda}");
+}

@@ -269,6 +269,13 @@ pub(crate) const TARGETS: &[Target] = &[
         "python_requirements",
         &[at("requirements.txt", &[FLASK, ("requirements/base.txt", "flask\n")])],
     ),
+    file(
+        "python_conda",
+        &[
+            at("environment.yml", &[FLASK]),
+            at("environment.yaml", &[FLASK, ("vendor/a.whl", "")]),
+        ],
+    ),
     file("python_pipfile", &[at("Pipfile", &[FLASK])]),
     file("python_setup", &[at("setup.py", &[FLASK])]),
     file(
@@ -438,6 +445,13 @@ pub(crate) const TARGETS: &[Target] = &[
             &[("composer.json", "{}"), ("public/index.php", "<?php\n")],
         )],
     ),
+    file(
+        "php_options",
+        &[at(
+            ".bp-config/options.json",
+            &[("a.php", ""), ("www/index.php", ""), ("index.php", "")],
+        )],
+    ),
     // Elixir, .NET, Deno, sites and scripts
     file(
         "elixir_mix",
@@ -453,6 +467,8 @@ pub(crate) const TARGETS: &[Target] = &[
         &[at("deno.json", &[DENO_MAIN]), at("deno.jsonc", &[DENO_MAIN])],
     ),
     file("staticfile", &[at("Staticfile", &[PAGE, ("public/index.html", "")])]),
+    file("staticfile_auth", &[at("Staticfile.auth", &[PAGE])]),
+    file("static_json", &[at("static.json", &[PAGE, ("dist/index.html", "")])]),
     file("shell_script", &[at("start.sh", &[])]),
     // Several at once
     target("settings", Subject::Settings),

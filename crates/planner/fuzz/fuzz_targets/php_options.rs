@@ -1,0 +1,3 @@
+#![no_main]
+
+planner_fuzz::fuzz!(php_options);

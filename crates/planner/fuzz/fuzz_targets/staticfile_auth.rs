@@ -1,0 +1,3 @@
+#![no_main]
+
+planner_fuzz::fuzz!(staticfile_auth);
