@@ -1,6 +1,6 @@
 //! What a Python application depends on, and with what that is installed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
@@ -51,6 +51,8 @@ pub(crate) enum Installer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: BTreeSet<String>,
+    /// The release of each that is asked for exactly.
+    pins: BTreeMap<String, String>,
     from_repository: bool,
 }
 
@@ -85,8 +87,13 @@ impl Names {
         names.iter().copied().find(|name| self.has(name))
     }
 
+    /// The release of a dependency that is asked for exactly.
+    pub(crate) fn pin(&self, name: &str) -> Option<&str> {
+        self.pins.get(name).map(String::as_str)
+    }
+
     /// Whether one is fetched as source, by a program such as Git.
-    pub(crate) fn from_repository(&self) -> bool {
+    pub(crate) fn has_sources(&self) -> bool {
         self.from_repository
     }
 
@@ -109,6 +116,17 @@ impl Names {
         }
         if name == "python-fasthtml" {
             self.names.insert("uvicorn".to_owned());
+        }
+        let asked = rest.rsplit(']').next().unwrap_or_default().trim_start();
+        if let Some(release) = asked.strip_prefix("==") {
+            let is_of_release = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '.';
+            let release: String = release
+                .trim_start()
+                .chars()
+                .take_while(is_of_release)
+                .take(40)
+                .collect();
+            self.pins.insert(name.clone(), release);
         }
         self.names.insert(name);
     }

@@ -5,6 +5,7 @@ pub(crate) mod dependencies;
 mod django;
 mod framework;
 mod lock;
+mod pins;
 mod source;
 mod system;
 mod version;
@@ -106,7 +107,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         Installer::Poetry { is_locked: true, .. } => Some("poetry.lock"),
         _ => None,
     };
-    let minor = version::choose(survey, &project, &pipfile, lock)?;
+    let minor = version::choose(survey, &project, &pipfile, lock, &names)?;
     tell_installer(survey, &installer);
     if survey.tree.has("package.json") {
         survey.fact(

@@ -88,7 +88,7 @@ const FROM_REPOSITORY: Compiled = Compiled {
 
 /// Everything that has to be compiled, or made where compilers are.
 pub(crate) fn compiled(names: &Names) -> Vec<Compiled> {
-    let from_git = names.from_repository().then_some(FROM_REPOSITORY);
+    let from_git = names.has_sources().then_some(FROM_REPOSITORY);
     from_git
         .into_iter()
         .chain(COMPILED.iter().copied())

@@ -6,8 +6,8 @@ use crate::{
     Refusal, bases,
     python::{
         conda::Environment,
-        dependencies::{self, VENDORED},
-        lock,
+        dependencies::{self, Names, VENDORED},
+        lock, pins,
     },
     settings::Choice,
     survey::Survey,
@@ -22,13 +22,14 @@ pub(crate) fn choose(
     project: &Table,
     pipfile: &Table,
     lock: Option<&str>,
+    names: &Names,
 ) -> Result<u64, Refusal> {
     let lines = match survey.settings.closed_network {
         true => bases::PYTHON_CLOSED,
         false => bases::PYTHON_MINORS,
     };
     let Some((wish, because)) = wish(survey, project, pipfile)? else {
-        if let Some((minor, because)) = of_lock(survey, lock, bases::PYTHON_CLOSED, bases::PYTHON_DEFAULT) {
+        if let Some((minor, because)) = of_packages(survey, lock, names, bases::PYTHON_CLOSED, bases::PYTHON_DEFAULT) {
             survey.fact("python version", &format!("3.{minor}"), &because);
             return Ok(minor);
         }
@@ -47,7 +48,7 @@ pub(crate) fn choose(
                 matches!(alone, Some(Match::Within(_)))
             };
             let allowed: Vec<u64> = lines.iter().copied().filter(is_allowed).collect();
-            if let Some((minor, reason)) = of_lock(survey, lock, &allowed, minor) {
+            if let Some((minor, reason)) = of_packages(survey, lock, names, &allowed, minor) {
                 survey.fact(
                     "python version",
                     &format!("3.{minor}"),
@@ -87,7 +88,30 @@ pub(crate) fn choose(
     Ok(minor)
 }
 
-/// Another of the allowed versions, if the lock file's packages are there ready-made for that one rather.
+/// Another of the allowed versions, if the packages are there ready-made for that one rather.
+fn of_packages(
+    survey: &Survey<'_>,
+    lock: Option<&str>,
+    names: &Names,
+    allowed: &[u64],
+    newest: u64,
+) -> Option<(u64, String)> {
+    of_lock(survey, lock, allowed, newest).or_else(|| {
+        let closed = survey.settings.closed_network;
+        let older = bases::PYTHON_MINORS
+            .iter()
+            .filter(|minor| !closed && **minor < 11)
+            .copied();
+        // Where nothing asks for a version, also those that get no fixes any more, rather than none.
+        let older = older.filter(|_| allowed == bases::PYTHON_CLOSED);
+        let allowed: Vec<u64> = allowed.iter().copied().chain(older).collect();
+        let (minor, what) = pins::newest(names, &allowed).filter(|_| lock.is_none())?;
+        let reason = format!("{what} is ready-made up to there, not for 3.{newest}");
+        (minor < newest).then_some((minor, reason))
+    })
+}
+
+/// The same by the names of the wheels that a lock file lists, or that lie in the repository.
 fn of_lock(survey: &Survey<'_>, lock: Option<&str>, allowed: &[u64], newest: u64) -> Option<(u64, String)> {
     let vendored = dependencies::vendored(survey.tree);
     let (file, text) = match lock.filter(|_| allowed.len() > 1) {

@@ -193,7 +193,7 @@ impl Writer<'_> {
                 self.file.copy(inputs.as_deref().unwrap_or_default());
                 let mounts = self.pip_cache();
                 self.vendored();
-                let command = self.from_list(file, &added);
+                let command = self.pip_with_list(file, &added);
                 self.file.run_seeing(&mounts, &variables, &command);
             }
             Installer::Project { dependencies, .. } | Installer::Conda { dependencies } => {
@@ -276,7 +276,7 @@ impl Writer<'_> {
                     "/opt/tool/bin/pipenv lock && "
                 };
                 self.vendored();
-                let install = self.from_list("/tmp/requirements.txt", &added);
+                let install = self.pip_with_list("/tmp/requirements.txt", &added);
                 let command = format!("{lock}/opt/tool/bin/pipenv requirements >/tmp/requirements.txt && {install}");
                 self.file.run_seeing(&mounts, &variables, &command);
             }
@@ -284,7 +284,7 @@ impl Writer<'_> {
     }
 
     /// pip's command for a list. What lies in the repository is taken without any index, if all is there.
-    fn from_list(&self, list: &str, added: &[&str]) -> String {
+    fn pip_with_list(&self, list: &str, added: &[&str]) -> String {
         let pip = self.pip();
         let list: String = added
             .iter()

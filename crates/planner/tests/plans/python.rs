@@ -490,3 +490,26 @@ fn what_heroku_and_cloud_foundry_read_counts_or_is_told() {
     ]);
     assert!(lambda.contains("AWS Lambda"), "{lambda}");
 }
+
+#[test]
+fn python_is_one_for_which_pinned_releases_are_ready_made() {
+    let version = |list: &str| {
+        let planned = plan(&[("requirements.txt", list), ("main.py", "")]);
+        let (value, because) = fact(&planned, "python version");
+        (value.to_owned(), because.to_owned())
+    };
+    let pandas = "pandas 2.0.3 is ready-made up to there, not for 3.13";
+    assert_eq!(
+        version("numpy==1.26.0\npandas==2.0.3\n"),
+        ("3.11".into(), pandas.into())
+    );
+    assert_eq!(version("pandas[excel] == 1.4.3 ; python_version > '3'\n").0, "3.10");
+    assert_eq!(version("numpy==2.1.0\npandas>=1\n").0, "3.13");
+    // Who asks for a version gets it.
+    let planned = plan(&[
+        ("requirements.txt", "pandas==1.4.3"),
+        ("runtime.txt", "python-3.12.1"),
+        ("main.py", ""),
+    ]);
+    assert_eq!(fact(&planned, "python version").0, "3.12");
+}
