@@ -424,7 +424,10 @@ pub(crate) const TARGETS: &[Target] = &[
         &[
             at("META-INF/MANIFEST.MF", &[]),
             at("WEB-INF/web.xml", &[]),
-            at("src/main/webapp/WEB-INF/web.xml", &[("build.gradle", "plugins {\n  id 'war'\n}\n")]),
+            at(
+                "src/main/webapp/WEB-INF/web.xml",
+                &[("build.gradle", "plugins {\n  id 'war'\n}\n")],
+            ),
         ],
     ),
     // Ruby

@@ -37,7 +37,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
             writer.manifests();
             writer.built();
             writer.file.comment("The files, served by Caddy.");
-            caddy::stage(&mut writer.file, *missing);
+            caddy::stage(&mut writer.file, &(*missing).into());
             let from = if folder.is_empty() {
                 "/app/".to_owned()
             } else {
