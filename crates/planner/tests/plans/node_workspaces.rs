@@ -423,3 +423,21 @@ fn of_several_projects_of_angular_one_is_chosen() {
             .contains("no project \"other\" in angular.json")
     );
 }
+
+#[test]
+fn install_scripts_see_the_source_where_the_package_is_built_only() {
+    let root = r#"{"workspaces": ["apps/*", "packages/*"], "scripts": {"postinstall": "nuxt prepare"}}"#;
+    let files = [&[("package.json", root), NPM], &REPOSITORY[1..]].concat();
+    let plan = try_plan(&files, &with_variables(&[("CLICK_DEPLOY_NODE_PACKAGE", "api")])).unwrap();
+    let text = plan.dockerfile;
+    let order = [
+        "COPY apps/api/package.json",
+        "AS dependencies",
+        "npm pkg delete scripts --prefix $folder",
+        "AS build",
+        "COPY . .",
+        "npm ci --include=dev",
+    ];
+    assert!(order.map(|part| text.find(part).unwrap()).is_sorted(), "{text}");
+    assert_eq!(text.matches("COPY . .").count(), 1, "{text}");
+}

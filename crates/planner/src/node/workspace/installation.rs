@@ -131,7 +131,7 @@ pub(super) fn inputs(
             is_path && workspace.members.iter().all(|one| one.name != name)
         })
     };
-    if packages().any(|package| is_elsewhere(package) || !install::scripts_are_harmless(package)) {
+    if packages().any(is_elsewhere) {
         return None;
     }
     let mut files = vec!["package.json".to_owned()];

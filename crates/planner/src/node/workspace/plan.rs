@@ -34,8 +34,10 @@ pub(super) struct Recipe {
     pub(super) compiles: bool,
     pub(super) libraries: Vec<&'static str>,
     pub(super) browser: Browser,
-    /// Files and folders that are there before installing; `None`: all.
+    /// Files and folders that are there before anything is installed; `None`: all.
     pub(super) inputs: Option<(Vec<String>, Vec<&'static str>)>,
+    /// All files are there before what the build needs is installed.
+    pub(super) sources_first: bool,
     /// The command that installs what the build needs, and whether its text is somebody else's.
     pub(super) install: (String, bool),
     pub(super) install_variables: Variables,
@@ -159,7 +161,8 @@ pub(crate) fn plan(
         .1
         .then(|| installation::inputs(survey.tree, root, workspace, &needed, &manifests, &manager))
         .flatten();
-    if inputs.is_none() {
+    let runs_scripts = !built_of.iter().all(|package| install::scripts_are_harmless(package));
+    if inputs.is_none() || runs_scripts {
         survey.fact(
             "before installing",
             "all files are copied",
@@ -187,6 +190,7 @@ pub(crate) fn plan(
         compiles,
         libraries,
         browser,
+        sources_first: inputs.is_none() || runs_scripts,
         inputs,
         install,
         install_variables,

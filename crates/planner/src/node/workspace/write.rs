@@ -145,8 +145,11 @@ impl Writer<'_> {
         let recipe = self.recipe;
         self.file.comment("What it is built with, and the build.");
         self.file.from(MANIFESTS, Some("build"));
+        if recipe.inputs.is_some() && recipe.sources_first {
+            self.file.copy_everything();
+        }
         self.install(&recipe.install.0, recipe.install.1);
-        if recipe.inputs.is_some() {
+        if !recipe.sources_first {
             self.file.copy_everything();
         }
         let Some(command) = &recipe.build else { return };
