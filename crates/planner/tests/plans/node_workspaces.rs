@@ -441,3 +441,16 @@ fn install_scripts_see_the_source_where_the_package_is_built_only() {
     assert!(order.map(|part| text.find(part).unwrap()).is_sorted(), "{text}");
     assert_eq!(text.matches("COPY . .").count(), 1, "{text}");
 }
+
+#[test]
+fn packages_of_the_repository_that_are_development_dependencies_stay_with_those() {
+    let api = r#"{"scripts": {"start": "tsx src/main.ts"}, "devDependencies": {"tsx": "4", "@shop/rules": "*"}}"#;
+    let files = [REPOSITORY, &[("apps/api/package.json", api)]].concat();
+    let plan = try_plan(&files, &with_variables(&[("CLICK_DEPLOY_NODE_PACKAGE", "apps/api")])).unwrap();
+    assert!(
+        !plan.dockerfile.contains("--exclude='./packages/rules'"),
+        "{}",
+        plan.dockerfile
+    );
+    assert!(plan.dockerfile.contains("--exclude='./packages/money'"));
+}

@@ -180,7 +180,16 @@ pub(crate) fn plan(
     if package.uses("next") {
         build_caches.push(("next", member.path(".next/cache")));
     }
-    let is_running = |folder: &str| running.iter().any(|one| one.folder == folder);
+    // Where development dependencies stay, so do those that are packages of the repository.
+    let kept = if install_for_running.is_some() {
+        &running
+    } else {
+        &needed
+    };
+    let is_kept = |folder: &str| {
+        kept.iter()
+            .any(|one| one.folder == folder || is_below(&one.folder, folder))
+    };
     let recipe = Recipe {
         folder: member.folder.clone(),
         runs_in: runs_in.to_owned(),
@@ -205,7 +214,7 @@ pub(crate) fn plan(
             .members
             .iter()
             .map(|one| one.folder.clone())
-            .filter(|folder| !is_running(folder) && !running.iter().any(|one| is_below(&one.folder, folder)))
+            .filter(|folder| !is_kept(folder))
             .collect(),
     };
     let dockerfile = write::write(&recipe, &survey.caches());
