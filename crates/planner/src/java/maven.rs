@@ -133,6 +133,14 @@ fn version(project: &Element, properties: &BTreeMap<String, String>) -> Option<W
     Some((text, because))
 }
 
+/// Whether Spring Boot's plugin is told not to make the archive one that starts itself.
+fn is_left_to_container(plugins: &[&Element]) -> bool {
+    let mut plugins = plugins.iter();
+    let plugin = plugins.find(|plugin| plugin.text("artifactId") == Some("spring-boot-maven-plugin"));
+    let skip = plugin.and_then(|plugin| plugin.anywhere("skip"));
+    skip.is_some_and(|skip| skip.text.trim() == "true")
+}
+
 fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &mut Build, left: &mut usize) {
     // Modules have the plugins of the root, too: of these, the one with a main method is meant.
     let own = project.all("build/plugins/plugin");
@@ -148,7 +156,10 @@ fn module(tree: &Tree, folder: &str, project: &Element, root: &Element, build: &
         .any(|name| properties.get(*name).is_some_and(|kind| kind == "uber-jar"));
     let kind = if has("quarkus-maven-plugin") {
         if is_single { Kind::Jar } else { Kind::Quarkus }
-    } else if has("spring-boot-maven-plugin") || has("maven-shade-plugin") || has("maven-assembly-plugin") {
+    } else if (has("spring-boot-maven-plugin") && !is_left_to_container(&own))
+        || has("maven-shade-plugin")
+        || has("maven-assembly-plugin")
+    {
         Kind::Jar
     } else if is_archive {
         Kind::Archive

@@ -4,9 +4,9 @@
 use crate::{
     Refusal, bases,
     dockerfile::{Caches, Dockerfile},
-    java::Module,
+    java::{Module, xml},
     survey::Survey,
-    tree::{Tree, join},
+    tree::{Tree, join, shown},
 };
 
 /// How it is started: in the foreground, on the port that is given, with three quarters of the memory for objects.
@@ -42,6 +42,12 @@ fn names(tree: &Tree, folder: &str) -> Result<(bool, String), Refusal> {
                 return Ok((is_old, format!("{path} names packages of {name}")));
             }
         }
+    }
+    let pom = xml::parse(&tree.text(&join(folder, "pom.xml"))?.unwrap_or_default());
+    let parent = (pom.text("parent/artifactId"), pom.text("parent/version"));
+    if let (Some("spring-boot-starter-parent"), Some(version)) = parent {
+        let is_old = version.starts_with(['1', '2']);
+        return Ok((is_old, format!("it is of Spring Boot {}", shown(version))));
     }
     for place in ["src/main/webapp/WEB-INF/web.xml", "WEB-INF/web.xml"] {
         let path = join(folder, place);

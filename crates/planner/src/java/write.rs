@@ -105,7 +105,8 @@ fn collect(recipe: &Recipe) -> String {
         .filter(|_| matches!(recipe.start, Start::Script(_)))
     else {
         return "mkdir -p /out/app && find . \\( -path '*/target/*.jar' -o -path '*/target/*.war' -o -path '*/build/libs/*' \\\n    \
-                -o -path '*/build/install/*' -o -path '*/quarkus-app/*' -o -path '*/target/dependency/*' \\) -type f \
+                -o -path '*/build/install/*' -o -path '*/quarkus-app/*' -o -path '*/target/dependency/*' \\\n    \
+                -o -path '*/target/classes/*' \\) -type f \
                 -exec cp --parents -t /out/app {} +"
             .to_owned();
     };

@@ -237,6 +237,14 @@ fn a_war_file_is_served_by_tomcat_unless_it_starts_itself() {
         "{text}"
     );
     let old = "<packaging>war</packaging><dependencies><dependency><groupId>javax.servlet</groupId></dependency></dependencies>";
+    let skipped = "<packaging>war</packaging><parent><artifactId>spring-boot-starter-parent</artifactId><version>2.7.1</version></parent>\
+                   <build><plugins><plugin><artifactId>spring-boot-maven-plugin</artifactId><executions><execution><configuration>\
+                   <skip>true</skip></configuration></execution></executions></plugin></plugins></build>";
+    let skipped = plan(&[("pom.xml", &pom(skipped))]);
+    assert_eq!(
+        fact(&skipped, "servlet container"),
+        ("Tomcat 9.0.117", "it is of Spring Boot 2.7.1")
+    );
     let old = plan(&[("pom.xml", &pom(old))]);
     assert_eq!(
         fact(&old, "servlet container"),
