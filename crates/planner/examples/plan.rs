@@ -1,5 +1,5 @@
 //! Prints the plan of a directory as JSON, or `{"refusal": "…"}` and status 1:
-//! `cargo run -p planner --example plan -- DIRECTORY [--env VARIABLE=VALUE]… [--cache-key KEY] [--dockerfile]`.
+//! `cargo run -p planner --example plan -- DIRECTORY [--env VARIABLE=VALUE]… [--cache-key KEY] [--closed-network] [--dockerfile]`.
 
 use std::process::ExitCode;
 
@@ -19,6 +19,10 @@ fn main() -> ExitCode {
                 Some(())
             }),
             "--cache-key" => words.next().map(|key| settings.cache_key = key),
+            "--closed-network" => {
+                settings.closed_network = true;
+                Some(())
+            }
             "--dockerfile" => {
                 only_the_dockerfile = true;
                 Some(())
@@ -49,6 +53,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: plan DIRECTORY [--env VARIABLE=VALUE]… [--cache-key KEY] [--dockerfile]");
+    eprintln!("usage: plan DIRECTORY [--env VARIABLE=VALUE]… [--cache-key KEY] [--closed-network] [--dockerfile]");
     ExitCode::from(2)
 }

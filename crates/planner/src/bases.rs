@@ -78,6 +78,15 @@ pub(crate) fn rust() -> String {
     format!("rust:1.{RUST_MINOR}-trixie")
 }
 
+/// The oldest minors of Rust 1 that have images on Debian 13, and on Debian 12, whose programs run on [`DEBIAN`] too.
+const RUST_ON_DEBIAN: [(u64, &str); 2] = [(89, "trixie"), (70, "bookworm")];
+
+/// An older release of the Rust toolchain, named as its image is: `1.81` or `1.81.0`.
+pub(crate) fn rust_release(minor: u64, release: &str) -> Option<String> {
+    let (_, system) = RUST_ON_DEBIAN.iter().find(|(oldest, _)| minor >= *oldest)?;
+    Some(format!("rust:{release}-{system}"))
+}
+
 /// Java's compiler and runtime.
 pub(crate) fn jdk(major: u64) -> String {
     format!("eclipse-temurin:{major}-jdk")

@@ -28,6 +28,7 @@ const TOOLCHAIN_FILES: [&str; 2] = ["rust-toolchain.toml", "rust-toolchain"];
 /// Everything that the Dockerfile of a Rust application depends on.
 #[derive(Debug)]
 struct Recipe {
+    image: String,
     to_build: Vec<&'static str>,
     to_run: Vec<&'static str>,
     environment: Vec<(&'static str, &'static str)>,
@@ -73,7 +74,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
     let tree = survey.tree;
     let manifest = manifest::read(tree, "Cargo.toml")?.unwrap_or_default();
     let lock = manifest::read(tree, "Cargo.lock").ok().flatten();
-    version::check(survey, &manifest)?;
+    let image = version::choose(survey, &manifest)?;
     let custom_build = survey.chosen_command(Choice::Build, "build command")?;
     if custom_build.is_none() {
         refuse_what_is_no_program(tree, &manifest)?;
@@ -133,6 +134,7 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         Start::Command(command) => command.text().to_owned(),
     };
     let recipe = Recipe {
+        image,
         to_build: native.to_build,
         to_run: native.to_run,
         environment: environment(tree, &settings),

@@ -11,12 +11,13 @@ struct Wish {
     is_pin: bool,
 }
 
-/// There is one toolchain, which compiles what every older stable release compiles: a wish is told, or refused.
-pub(super) fn check(survey: &mut Survey<'_>, manifest: &Table) -> Result<(), Refusal> {
+/// The image of the toolchain: the release that is pinned, if it has one, else the newest, which compiles what every older
+/// stable release compiles.
+pub(super) fn choose(survey: &mut Survey<'_>, manifest: &Table) -> Result<String, Refusal> {
     let offered = format!("1.{}", bases::RUST_MINOR);
     let Some(wish) = wish(survey, manifest)? else {
         survey.fact("rust version", &offered, "nothing asks for another");
-        return Ok(());
+        return Ok(bases::rust());
     };
     let Wish { text, because, is_pin } = wish;
     let refuse = |advice: &str| {
@@ -32,21 +33,32 @@ pub(super) fn check(survey: &mut Survey<'_>, manifest: &Table) -> Result<(), Ref
     }
     if matches!(text.as_str(), "stable" | "latest" | "1") {
         survey.fact("rust version", &offered, &format!("{because} asks for {text}"));
-        return Ok(());
+        return Ok(bases::rust());
     }
-    let numbers: Vec<Option<u64>> = text.split('.').take(3).map(number).collect();
+    let numbers: Vec<Option<u64>> = text.split('.').map(number).collect();
     match numbers.as_slice() {
+        [Some(1), Some(minor), rest @ ..] if *minor < bases::RUST_MINOR && is_pin => {
+            let release = match rest {
+                [Some(patch)] => format!("1.{minor}.{patch}"),
+                _ => format!("1.{minor}"),
+            };
+            if let Some(image) = bases::rust_release(*minor, &release).filter(|_| !survey.settings.closed_network) {
+                survey.fact("rust version", &release, &format!("{because} asks for {text}"));
+                return Ok(image);
+            }
+            let reason = format!("{because} asks for {text}, which newer releases compile too");
+            survey.fact("rust version", &offered, &reason);
+            survey.warn(&format!(
+                "{because} pins Rust {}. Its base image cannot be had here, so it is built with {offered}, which compiles what \
+                 older releases compile.",
+                shown(&text)
+            ));
+            Ok(bases::rust())
+        }
         [Some(1), Some(minor), ..] if *minor <= bases::RUST_MINOR => {
             let reason = format!("{because} asks for {text}, which newer releases compile too");
             survey.fact("rust version", &offered, &reason);
-            if is_pin && *minor != bases::RUST_MINOR {
-                survey.warn(&format!(
-                    "{because} pins Rust {}. It is built with {offered}, which compiles what older releases compile; add a \
-                     Dockerfile if it has to be that one.",
-                    shown(&text)
-                ));
-            }
-            Ok(())
+            Ok(bases::rust())
         }
         [Some(major), ..] if *major >= 1 => refuse("Ask for an older one, or add a Dockerfile."),
         _ => {
@@ -55,7 +67,7 @@ pub(super) fn check(survey: &mut Survey<'_>, manifest: &Table) -> Result<(), Ref
                 shown(&text)
             ));
             survey.fact("rust version", &offered, &format!("{because} is not understood"));
-            Ok(())
+            Ok(bases::rust())
         }
     }
 }

@@ -16,7 +16,7 @@ const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     let mut file = Dockerfile::default();
     file.comment("A Rust application.");
-    file.from(&bases::rust(), Some("build"));
+    file.from(&recipe.image, Some("build"));
     file.install_packages(&recipe.to_build);
     if let Build::Program {
         target: Some(target), ..

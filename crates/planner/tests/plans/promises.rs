@@ -93,6 +93,7 @@ fn is_of_a_line(image: &str) -> bool {
     let is_version = version.len() <= 12 && version.chars().all(|digit| digit.is_ascii_digit() || digit == '.');
     let variants: &[&str] = match name {
         "php" => &["apache", "cli"],
+        "rust" => &["bookworm", "trixie"],
         "node" | "python" | "ruby" => &["", "slim"],
         "elixir" => &["otp-24", "otp-25", "otp-26", "otp-27", "otp-28"],
         "mcr.microsoft.com/dotnet/sdk" | "mcr.microsoft.com/dotnet/aspnet" | "mcr.microsoft.com/dotnet/runtime" => {

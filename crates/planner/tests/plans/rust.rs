@@ -119,16 +119,30 @@ fn a_member_without_its_workspace_says_where_to_look() {
 }
 
 #[test]
-fn an_older_toolchain_is_told_and_a_newer_or_unstable_one_refused() {
+fn a_pinned_toolchain_is_used_and_a_newer_or_unstable_one_refused() {
     let with = |file: &str, text: &str| try_plan(&[PACKAGE, LOCK, ("src/main.rs", MAIN), (file, text)], &settings());
     let pinned = with("rust-toolchain.toml", "[toolchain]\nchannel = \"1.80.1\"\n").unwrap();
-    assert_eq!(fact(&pinned, "rust version").0, "1.95");
-    assert!(
-        fact(&pinned, "rust version")
-            .1
-            .contains("rust-toolchain.toml asks for 1.80.1")
-    );
-    assert!(pinned.warnings.iter().any(|warning| warning.contains("1.80.1")));
+    assert_eq!(fact(&pinned, "rust version").0, "1.80.1");
+    assert_eq!(pinned.base_images, ["rust:1.80.1-bookworm", "debian:trixie-slim"]);
+    assert!(pinned.warnings.is_empty(), "{:?}", pinned.warnings);
+    let files = [PACKAGE, LOCK, ("src/main.rs", MAIN), ("rust-toolchain", "1.80.1\n")];
+    let closed = Settings {
+        closed_network: true,
+        ..settings()
+    };
+    let nearest = try_plan(&files, &closed).unwrap();
+    assert_eq!(fact(&nearest, "rust version").0, "1.95");
+    assert!(nearest.warnings.iter().any(|warning| warning.contains("1.80.1")));
+    for (text, image) in [
+        ("1.90", "rust:1.90-trixie"),
+        ("1.95", "rust:1.95-trixie"),
+        ("1.95.0", "rust:1.95-trixie"),
+        ("1.60.0", "rust:1.95-trixie"),
+        ("1.81.0-x86_64-unknown-linux-gnu", "rust:1.81.0-bookworm"),
+        ("1.81.$(x)", "rust:1.81-bookworm"),
+    ] {
+        assert_eq!(with("rust-toolchain", text).unwrap().base_images[0], image, "{text}");
+    }
     assert!(pinned.dockerfile.contains("rm -f rust-toolchain.toml rust-toolchain"));
     assert!(with("rust-toolchain", "stable\n").unwrap().warnings.is_empty());
     let words = with("rust-toolchain", "nightly-2026-01-01\n").unwrap_err().to_string();
