@@ -45,6 +45,8 @@ pub(crate) const PHP_LINES: &[u64] = &[805, 804, 803, 802, 801, 800, 704];
 pub(crate) const PHP_DEFAULT: u64 = 804;
 /// A web server for files.
 pub(crate) const CADDY: &str = "caddy:2";
+/// Another, for what users of it expect.
+pub(crate) const NGINX: &str = "nginx:1";
 /// A small system with a shell and the C library that the Go and Rust images link against.
 pub(crate) const DEBIAN: &str = "debian:trixie-slim";
 

@@ -22,8 +22,6 @@ pub(crate) struct Site {
     pub(crate) forces_https: bool,
     pub(crate) transport_security: Option<String>,
     pub(crate) error_pages: BTreeMap<u16, String>,
-    /// Names and bcrypt hashes of those who may see it; empty: everybody.
-    pub(crate) users: Vec<(String, String)>,
 }
 
 impl From<Missing> for Site {
@@ -35,7 +33,6 @@ impl From<Missing> for Site {
             forces_https: false,
             transport_security: None,
             error_pages: BTreeMap::new(),
-            users: Vec::new(),
         }
     }
 }
@@ -44,7 +41,7 @@ impl From<Missing> for Site {
 pub(crate) const START: &str = "caddy run --config /etc/caddy/Caddyfile --adapter caddyfile";
 
 /// What describes a site is nobody's business.
-const HIDDEN: &str = ".git .env .env.* .htpasswd Staticfile Staticfile.auth static.json Procfile click-deploy.toml \
+pub(crate) const HIDDEN: &str = ".git .env .env.* .htpasswd Staticfile Staticfile.auth static.json Procfile click-deploy.toml \
                       railpack.json Dockerfile .dockerignore";
 
 /// Writes the stage up to the point where the files are to be copied to `/srv`. The configuration comes first, so that
@@ -76,18 +73,13 @@ fn write_configuration(site: &Site) -> String {
     add("{\n  admin off\n  auto_https off\n  persist_config off\n}");
     add(":{$PORT:80} {\n  root * /srv\n  encode zstd gzip");
     if site.forces_https {
-        // The proxy in front says what the visitor's scheme is; who asks directly, as health checks do, is not sent away.
-        add("  @insecure header X-Forwarded-Proto http\n  redir @insecure https://{host}{uri} 301");
+        // The proxy in front says what the visitor's scheme and address are.
+        add("  @insecure not header X-Forwarded-Proto https");
+        add("  @named {\n    not header X-Forwarded-Proto https\n    header X-Forwarded-Host *\n  }");
+        add("  redir @named https://{header.X-Forwarded-Host}{uri} 301\n  redir @insecure https://{host}{uri} 301");
     }
     if let Some(value) = &site.transport_security {
         add(&format!("  header Strict-Transport-Security \"{value}\""));
-    }
-    if !site.users.is_empty() {
-        add("  basic_auth {");
-        site.users
-            .iter()
-            .for_each(|(name, hash)| add(&format!("    {name} {hash}")));
-        add("  }");
     }
     if !site.serves_dot_files {
         // Files that begin with a dot are nobody's business, except the folder that the web's standards use.

@@ -193,7 +193,7 @@ impl Dockerfile {
                 (false, Some(below)) if running.contains(&below) => build.iter().map(String::as_str).collect(),
                 (_, Some(_)) => Vec::new(),
             };
-            let is_debian = image != "scratch" && image != bases::CADDY;
+            let is_debian = ![bases::CADDY, bases::NGINX, "scratch"].contains(&image);
             took &= is_debian || packages.is_empty() || !running.contains(&number);
             if is_debian && !packages.is_empty() {
                 self.line(&format!("RUN {}", debian::install(&packages)));

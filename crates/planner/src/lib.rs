@@ -57,6 +57,7 @@ mod go;
 mod ignore;
 mod java;
 mod json;
+mod nginx;
 mod node;
 mod overrides;
 mod php;

@@ -7,6 +7,7 @@ use crate::{
     caddy::{self, Missing, Site},
     command::relative_path,
     dockerfile::Dockerfile,
+    nginx::{self, Needs},
     settings::Choice,
     staticfile::{self, Staticfile},
     survey::{Outcome, Survey},
@@ -31,14 +32,7 @@ const FOLDERS: &[&str] = &[
 const OF_HEROKU: &str = "static.json";
 
 /// What a site's image need not hold. Values in `.env` are not for visitors.
-const LEAVE_OUT: &[&str] = &[
-    "**/.env",
-    "**/.env.*",
-    "Dockerfile",
-    ".dockerignore",
-    "README.md",
-    "Staticfile.auth",
-];
+const LEAVE_OUT: &[&str] = &["**/.env", "**/.env.*", "Dockerfile", ".dockerignore", "README.md"];
 
 /// The folder with the site, and what says so.
 fn find(tree: &Tree, staticfile: &Staticfile) -> Option<(String, String)> {
@@ -105,25 +99,64 @@ pub(crate) fn plan(survey: &mut Survey<'_>) -> Result<Outcome, Refusal> {
         });
     }
     tell_unused(survey, &staticfile);
+    let needs = needs(survey, &staticfile);
     let site = site(survey, staticfile);
 
     let mut file = Dockerfile::default();
-    file.comment("A static site, served by Caddy.");
-    caddy::stage(&mut file, &site);
+    let by_nginx = needs.any();
+    if by_nginx {
+        file.comment("A static site, served by nginx.");
+        nginx::stage(&mut file, &site, &needs);
+    } else {
+        file.comment("A static site, served by Caddy.");
+        caddy::stage(&mut file, &site);
+    }
     if folder.is_empty() {
         file.copy_everything_owned();
     } else {
         file.copy_folder_here_owned(&folder);
     }
-    caddy::start(&mut file);
+    if by_nginx {
+        nginx::start(&mut file);
+    } else {
+        caddy::start(&mut file);
+    }
+    let start = if by_nginx { nginx::START } else { caddy::START };
     Ok(Outcome {
         provider: "static",
         framework: None,
         dockerfile: file,
         leave_out: LEAVE_OUT,
         port: None,
-        start_command: Some(caddy::START.to_owned()),
+        start_command: Some(start.to_owned()),
     })
+}
+
+/// What only nginx does.
+fn needs(survey: &mut Survey<'_>, staticfile: &Staticfile) -> Needs {
+    if let Some(names) = &staticfile.users {
+        survey.fact(
+            "password",
+            &format!("asked for; known: {}", names.join(", ")),
+            staticfile::AUTHENTICATION,
+        );
+    }
+    if staticfile.includes_on_server {
+        survey.fact("includes in pages", "done by nginx", &of(staticfile, "ssi"));
+    }
+    let include = staticfile
+        .location_include
+        .clone()
+        .filter(|_| survey.tree.has_folder(nginx::CONFIGURATION));
+    if let Some(include) = &include {
+        let files = format!("{}/{include}", nginx::CONFIGURATION);
+        survey.fact("configuration of nginx", &files, &of(staticfile, "location_include"));
+    }
+    Needs {
+        password: staticfile.users.is_some(),
+        server_side_includes: staticfile.includes_on_server,
+        include,
+    }
 }
 
 /// How it is served, each decision told.
@@ -178,14 +211,6 @@ fn site(survey: &mut Survey<'_>, staticfile: Staticfile) -> Site {
             &format!("{status} in the {}", staticfile::NAME),
         );
     }
-    if !staticfile.users.is_empty() {
-        let names: Vec<&str> = staticfile.users.iter().map(|(name, _)| name.as_str()).collect();
-        survey.fact(
-            "password",
-            &format!("asked of everybody; known: {}", names.join(", ")),
-            staticfile::AUTHENTICATION,
-        );
-    }
     Site {
         missing,
         lists_folders: staticfile.lists_folders,
@@ -193,7 +218,6 @@ fn site(survey: &mut Survey<'_>, staticfile: Staticfile) -> Site {
         forces_https: staticfile.forces_https || by_variable,
         transport_security: staticfile.transport_security,
         error_pages: staticfile.error_pages,
-        users: staticfile.users,
     }
 }
 
@@ -210,7 +234,7 @@ fn tell_unused(survey: &mut Survey<'_>, staticfile: &Staticfile) {
             ));
         }
     }
-    let of_servers = ["Caddyfile", "nginx.conf", "nginx/conf", "httpd.conf"];
+    let of_servers = ["Caddyfile", "nginx.conf", "nginx/conf/nginx.conf", "httpd.conf"];
     if let Some(name) = of_servers.into_iter().find(|name| survey.tree.has(name)) {
         survey.warn(&format!(
             "The application's {name} is not used. Add a Dockerfile to serve with a configuration of its own."

@@ -26,8 +26,12 @@ pub(crate) struct Staticfile {
     pub(crate) transport_security: Option<String>,
     /// Pages for statuses of errors.
     pub(crate) error_pages: BTreeMap<u16, String>,
-    /// Names and passwords' hashes of those who may see the site.
-    pub(crate) users: Vec<(String, String)>,
+    /// Names of those who may see the site; `None`: everybody.
+    pub(crate) users: Option<Vec<String>>,
+    /// Pages may include others: `<!--#include file="…" -->`.
+    pub(crate) includes_on_server: bool,
+    /// Pieces of nginx's own configuration, below `nginx/conf`.
+    pub(crate) location_include: Option<String>,
     /// Keys that mean something that is not done here.
     pub(crate) unused: Vec<String>,
 }
@@ -76,7 +80,12 @@ impl Staticfile {
                 "http_strict_transport_security_preload" => preload = is_on,
                 // Whatever stands in front speaks it.
                 "status_codes" | "enable_http2" => {}
-                "ssi" if !is_on => {}
+                "ssi" => found.includes_on_server = is_on,
+                "location_include" => {
+                    // A path of which the last part may be a pattern.
+                    relative_path(&value.replace('*', "x"), "location_include in the Staticfile")?;
+                    found.location_include = Some(value.trim_start_matches("./").to_owned());
+                }
                 other => found.unused.push(shown(other)),
             }
         }
@@ -102,50 +111,29 @@ impl Staticfile {
     }
 }
 
-/// The users of a site that not everybody may see.
-fn users(tree: &Tree) -> Result<Vec<(String, String)>, Refusal> {
+/// The names of those who may see a site that not everybody may see; `None`: everybody.
+fn users(tree: &Tree) -> Result<Option<Vec<String>>, Refusal> {
     let Some(text) = tree.text(AUTHENTICATION)? else {
-        return Ok(Vec::new());
-    };
-    let malformed = |why: &str| Refusal::Malformed {
-        path: AUTHENTICATION.to_owned(),
-        why: why.to_owned(),
+        return Ok(None);
     };
     let lines = text
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let users: Vec<(String, String)> = lines
+    let names: Option<Vec<String>> = lines
         .take(MOST)
         .map(|line| {
-            let (name, hash) = line
-                .split_once(':')
-                .ok_or_else(|| malformed("a line is a name, a colon and a hash"))?;
-            let is_plain = |text: &str, more: &str| {
-                !text.is_empty()
-                    && text
-                        .chars()
-                        .all(|letter| letter.is_ascii_alphanumeric() || more.contains(letter))
-            };
-            if !is_plain(name, "._@-") || name.len() > 100 {
-                return Err(malformed(
-                    "a name is of letters, digits, dots, dashes, @ and underscores",
-                ));
-            }
-            let is_bcrypt = ["$2y$", "$2a$", "$2b$"].iter().any(|kind| hash.starts_with(kind));
-            if !is_bcrypt || hash.len() != 60 || !is_plain(hash, "$./") {
-                return Err(malformed(&format!(
-                    "the password of {name} is not hashed by bcrypt, the only kind that is checked here. Make the line \
-                     anew with `htpasswd -nB {name}`"
-                )));
-            }
-            Ok((name.to_owned(), hash.to_owned()))
+            let (name, hash) = line.split_once(':')?;
+            (!name.is_empty() && !hash.is_empty()).then(|| shown(name))
         })
-        .collect::<Result<_, _>>()?;
-    if users.is_empty() {
-        return Err(malformed(
-            "it names nobody, so nobody could see the site. Add a user, or remove the file",
-        ));
+        .collect();
+    match names {
+        Some(names) if !names.is_empty() => Ok(Some(names)),
+        _ => Err(Refusal::Malformed {
+            path: AUTHENTICATION.to_owned(),
+            why: "each line is a name, a colon and a hash, as `htpasswd -n NAME` prints them, and there is one at least. \
+                  Remove the file if everybody may see the site"
+                .to_owned(),
+        }),
     }
-    Ok(users)
 }

@@ -63,6 +63,7 @@ pub(crate) fn check(plan: &Plan) {
             "rust:1.95-trixie",
             "denoland/deno:2.9.6",
             "caddy:2",
+            "nginx:1",
             "debian:trixie",
             "composer:2",
         ];

@@ -68,7 +68,7 @@ fn what_a_staticfile_of_cloud_foundry_says_is_done() {
             "Staticfile",
             "# how\nroot: dist/public\npushstate: enabled\ndirectory: visible\nforce_https: true\nhttp_strict_transport_security: true\n\
              http_strict_transport_security_include_subdomains: true\nhttp_strict_transport_security_preload: true\n\
-             status_codes:\n  404: /pages/404.html\n  500: '/pages/500.html'\nenable_http2: enabled\nlocation_include: x.conf\nssi: enabled\n",
+             status_codes:\n  404: /pages/404.html\n  500: '/pages/500.html'\nenable_http2: enabled\nnew_key: x\n",
         ),
         ("dist/public/index.html", ""),
     ]);
@@ -76,7 +76,7 @@ fn what_a_staticfile_of_cloud_foundry_says_is_done() {
     for line in [
         "COPY --chown=10001:10001 dist/public/ ./",
         "try_files {path} {path}.html {path}/ /index.html",
-        "@insecure header X-Forwarded-Proto http",
+        "@insecure not header X-Forwarded-Proto https",
         "header Strict-Transport-Security \"max-age=31536000; includeSubDomains; preload\"",
         "file_server browse {",
         "expression {err.status_code} == 500",
@@ -86,11 +86,7 @@ fn what_a_staticfile_of_cloud_foundry_says_is_done() {
     }
     assert_eq!(fact(&planned, "output directory").1, "root in the Staticfile:2");
     assert_eq!(fact(&planned, "http").1, "force_https in the Staticfile:5");
-    assert!(
-        planned.warnings[0].contains("location_include, ssi"),
-        "{:?}",
-        planned.warnings
-    );
+    assert!(planned.warnings[0].contains("new_key"), "{:?}", planned.warnings);
 }
 
 #[test]
@@ -108,30 +104,51 @@ fn a_staticfile_without_a_root_serves_the_folder_that_has_a_page() {
 
 #[test]
 fn a_site_that_asks_for_a_password_is_never_served_without() {
-    let hash = "$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
-    let line = format!("bob:{hash}\n");
-    let planned = plan(&[("index.html", ""), ("Staticfile.auth", &line)]);
+    let line = "bob:$apr1$DuUQEQp8$ZccZCHQElNSjrg.erwSFC0\n";
+    let planned = plan(&[("index.html", ""), ("Staticfile.auth", line)]);
+    assert_eq!(planned.base_images, ["nginx:1"]);
+    let text = &planned.dockerfile;
     assert!(
-        planned.dockerfile.contains(&format!("bob {hash}")),
-        "{}",
-        planned.dockerfile
+        text.contains("auth_basic_user_file /etc/nginx/site/Staticfile.auth;")
+            && text.contains("COPY Staticfile.auth ./"),
+        "{text}"
     );
-    assert!(planned.dockerignore.unwrap().contains("Staticfile.auth"));
-    let old = refusal(&[
-        ("index.html", ""),
-        ("Staticfile.auth", "bob:$apr1$DuUQEQp8$ZccZCHQElNSjrg.erwSFC0\n"),
-    ]);
-    assert!(old.contains("bob") && old.contains("htpasswd -nB"), "{old}");
-    assert!(refusal(&[("index.html", ""), ("Staticfile.auth", "")]).contains("nobody"));
-    let evil = format!("b'; x:{hash}\n");
-    assert!(refusal(&[("index.html", ""), ("Staticfile.auth", &evil)]).contains("a name is"));
+    assert!(!text.contains("apr1") && text.contains("|Staticfile\\.auth|"), "{text}");
+    assert_eq!(fact(&planned, "password"), ("asked for; known: bob", "Staticfile.auth"));
+    for wrong in ["", "bob\n", ":x\n"] {
+        assert!(refusal(&[("index.html", ""), ("Staticfile.auth", wrong)]).contains("htpasswd"));
+    }
     let heroku = refusal(&[("index.html", ""), ("static.json", r#"{"basic_auth": true}"#)]);
     assert!(heroku.contains("basic_auth in static.json"), "{heroku}");
     let other = plan(&[
         ("package.json", r#"{"scripts": {"start": "node ."}}"#),
-        ("Staticfile.auth", &line),
+        ("Staticfile.auth", line),
     ]);
     assert!(other.warnings.iter().any(|warning| warning.contains("Staticfile.auth")));
+}
+
+#[test]
+fn what_only_nginx_does_is_done_by_nginx() {
+    let planned = plan(&[
+        (
+            "Staticfile",
+            "ssi: enabled\nlocation_include: includes/*.conf\nforce_https: true\n",
+        ),
+        ("index.html", ""),
+        ("nginx/conf/includes/a.conf", ""),
+    ]);
+    let text = &planned.dockerfile;
+    assert_eq!(planned.base_images, ["nginx:1"]);
+    for line in [
+        "ssi on;",
+        "include /etc/nginx/site/nginx/conf/includes/*.conf;",
+        "COPY nginx/conf ./nginx/conf",
+        "USER 10001",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(planned.warnings.is_empty(), "{:?}", planned.warnings);
+    assert!(refusal(&[("Staticfile", "location_include: ../x;y\n")]).contains("location_include"));
 }
 
 #[test]
