@@ -77,6 +77,7 @@ make_debian() {
   # shellcheck disable=SC2016  # $1 is mmdebstrap's
   mmdebstrap --variant=minbase --include=ca-certificates,adduser,libatomic1,libstdc++6 \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
+    --aptopt='Dir::Cache::pkgcache ""' --aptopt='Dir::Cache::srcpkgcache ""' \
     --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --customize-hook="[ ! -s '$CACHE/site.crt' ] || cp '$CACHE/site.crt' \"\$1/usr/local/share/ca-certificates/site.crt\"" \

@@ -7,10 +7,13 @@ use crate::{
     settings::Choice,
     started,
     survey::{Outcome, Survey},
-    tree::shown,
+    tree::{is_plain_path, shown},
 };
 
 const SCRIPT: &str = "start.sh";
+
+/// The package with what tells whom to trust over TLS.
+const CERTIFICATES: &str = "ca-certificates";
 
 /// How a compiled program of Linux begins.
 const COMPILED: &str = "\u{7f}ELF";
@@ -31,6 +34,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("sqlite3", "sqlite3"),
     ("envsubst", "gettext-base"),
 ];
+
+/// Those of them that speak to nobody over TLS.
+const WITHOUT_TLS: &[&str] = &["jq", "nc", "unzip", "sqlite3", "envsubst"];
 
 pub(crate) fn is_there(survey: &Survey<'_>) -> bool {
     survey.tree.has_file(SCRIPT)
@@ -111,12 +117,14 @@ fn started(survey: &mut Survey<'_>) -> Result<Started, Refusal> {
         });
     }
     let text = tree.head(&path);
-    let mut packages = vec!["ca-certificates"];
     if text.starts_with(COMPILED) {
         survey.fact("program", &path, &because);
-        let words = vec![format!("./{path}")];
-        return Ok(Started { words, packages });
+        return Ok(Started {
+            words: vec![format!("./{path}")],
+            packages: vec![CERTIFICATES],
+        });
     }
+    let mut packages = Vec::new();
     survey.fact("script", &path, &because);
     let (shell, package) = shell(&path, &text)?;
     let first = text.lines().next().unwrap_or_default();
@@ -126,6 +134,21 @@ fn started(survey: &mut Survey<'_>) -> Result<Started, Refusal> {
         format!("{path} does not name a shell in its first line")
     };
     survey.fact("shell", shell, &reason);
+    let is_own = |word: &str| {
+        let path = word.strip_prefix("./").unwrap_or(word);
+        is_plain_path(path) && tree.has_file(path)
+    };
+    // Without any, nothing has to be fetched to build the image.
+    let runs_programs = text.lines().any(|line| words(line).any(is_own));
+    let asks_others = TOOLS
+        .iter()
+        .any(|(tool, _)| !WITHOUT_TLS.contains(tool) && calls(&text, tool));
+    let builds = [Choice::Install, Choice::Build]
+        .iter()
+        .any(|choice| survey.chosen(*choice).is_some());
+    if runs_programs || asks_others || builds {
+        packages.push(CERTIFICATES);
+    }
     packages.extend(package);
     let called: Vec<&(&str, &'static str)> = TOOLS.iter().filter(|(tool, _)| calls(&text, tool)).collect();
     if !called.is_empty() {

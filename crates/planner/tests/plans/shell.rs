@@ -22,6 +22,22 @@ fn a_script_runs_in_the_shell_that_it_names_with_what_it_calls() {
 }
 
 #[test]
+fn certificates_are_there_where_something_may_speak_tls_and_else_nothing_is_installed() {
+    let installs = |files: &[(&str, &str)]| plan(files).dockerfile.contains("ca-certificates");
+    assert!(
+        !plan(&[("start.sh", "while true; do echo hello; sleep 9; done\n")])
+            .dockerfile
+            .contains("apt-get")
+    );
+    assert!(!installs(&[("start.sh", "jq . x.json\n")]));
+    assert!(installs(&[("start.sh", "git ls-remote https://example.com/x\n")]));
+    assert!(installs(&[("start.sh", "exec ./server\n"), ("server", "\u{7f}ELF")]));
+    let built = with_variables(&[("CLICK_DEPLOY_BUILD_COMMAND", "make")]);
+    let plan = try_plan(&[("start.sh", "echo x\n")], &built).unwrap();
+    assert!(plan.dockerfile.contains("ca-certificates"), "{}", plan.dockerfile);
+}
+
+#[test]
 fn shells_are_found_or_refused() {
     let shell = |line: &str| cmd(&plan(&[("start.sh", line)]))[0].clone();
     assert_eq!(shell("echo hello\n"), "sh");
