@@ -2,8 +2,8 @@
 //! which of several languages is the one that runs.
 
 use crate::{
-    Provider,
     command::{is_assignment, words},
+    provider::Provider,
     settings::Choice,
     survey::Survey,
     tree::is_plain_path,
