@@ -44,6 +44,18 @@ pub(crate) const START: &str = "caddy run --config /etc/caddy/Caddyfile --adapte
 pub(crate) const HIDDEN: &str = ".git .env .env.* .htpasswd Staticfile Staticfile.auth static.json Procfile click-deploy.toml \
                       railpack.json Dockerfile .dockerignore";
 
+/// The last stage of what the stage `build` has left in a folder of the application, and nothing else of that stage.
+pub(crate) fn serve_built(file: &mut Dockerfile, folder: &str, missing: Missing) {
+    file.comment("The files, served by Caddy.");
+    stage(file, &missing.into());
+    let from = match folder {
+        "" => "/app/".to_owned(),
+        folder => format!("/app/{folder}/"),
+    };
+    file.copy_from_owned("build", &from, "./");
+    start(file);
+}
+
 /// Writes the stage up to the point where the files are to be copied to `/srv`. The configuration comes first, so that
 /// a change of the files leaves its layer alone.
 pub(crate) fn stage(file: &mut Dockerfile, site: &Site) {

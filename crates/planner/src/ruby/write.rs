@@ -39,15 +39,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
     match &recipe.shape {
         Shape::Files { folder, build } => {
             building(recipe, caches, *build, &mut file);
-            file.comment("The files, served by Caddy.");
-            caddy::stage(&mut file, &Missing::NotFound.into());
-            let from = if folder.is_empty() {
-                "/app/".to_owned()
-            } else {
-                format!("/app/{folder}/")
-            };
-            file.copy_from_owned("build", &from, "./");
-            caddy::start(&mut file);
+            caddy::serve_built(&mut file, folder, Missing::NotFound);
         }
         Shape::Process(start) => {
             let has_stage = recipe.install.is_some() || recipe.build.is_some() || recipe.precompiles;

@@ -36,15 +36,7 @@ pub(super) fn write(recipe: &Recipe, caches: &Caches) -> Dockerfile {
         Shape::Files { folder, missing } => {
             writer.manifests();
             writer.built();
-            writer.file.comment("The files, served by Caddy.");
-            caddy::stage(&mut writer.file, &(*missing).into());
-            let from = if folder.is_empty() {
-                "/app/".to_owned()
-            } else {
-                format!("/app/{folder}/")
-            };
-            writer.file.copy_from_owned("build", &from, "./");
-            caddy::start(&mut writer.file);
+            caddy::serve_built(&mut writer.file, folder, *missing);
         }
         Shape::Process { start, kept, .. } => writer.process(start, *kept),
         // Never passed on by what made the recipe; an image that does nothing is the honest result.
